@@ -1,0 +1,8 @@
+"""Encoders: clouds to features."""
+
+from pointvae.models.encoders.base import ENCODERS, Encoder
+from pointvae.models.encoders.dgcnn import DGCNN
+from pointvae.models.encoders.foldingnet import FoldingNet
+from pointvae.models.encoders.pointnet import PointNet
+
+__all__ = ["DGCNN", "ENCODERS", "Encoder", "FoldingNet", "PointNet"]

@@ -1,0 +1,61 @@
+"""Layers that encoders share: per-point perceptrons whose statistics see only the points that exist."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class PointwiseMLP(nn.Module):
+    """Linear, batch norm, activation, on rows; the same weights for every point.
+
+    Args:
+        channels: sizes from input to output.
+        slope: negative slope of the leaky ReLU; 0 is the plain ReLU.
+        last_activation: whether the last layer is followed by the activation.
+    """
+
+    def __init__(self, channels: Sequence[int], slope: float = 0.0, last_activation: bool = True) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        last = len(channels) - 2
+        for i in range(last + 1):
+            # batch norm has its own offset, so the linear layer needs none
+            layers += [nn.Linear(channels[i], channels[i + 1], bias=False), nn.BatchNorm1d(channels[i + 1])]
+            if i < last or last_activation:
+                layers.append(nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Map rows [R, C_in] to rows [R, C_out]."""
+        out: Tensor = self.layers(rows)
+        return out
+
+
+def pack(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Rows of the points that exist: [B, N, C] and a mask [B, N] give [R, C]."""
+    return values.flatten(0, 1) if mask is None else values[mask]
+
+
+def unpack(rows: Tensor, like: Tensor, mask: Tensor | None, fill: float = 0.0) -> Tensor:
+    """Put rows [R, C] back into their places [B, N, C]; absent points hold ``fill``."""
+    if mask is None:
+        return rows.unflatten(0, like.shape[:2])
+    out = rows.new_full((*mask.shape, rows.shape[-1]), fill)
+    out[mask] = rows
+    return out
+
+
+def max_pool(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Largest value over the points that exist: [B, N, C] gives [B, C]."""
+    if mask is not None:
+        values = values.masked_fill(~mask.unsqueeze(-1), -torch.inf)
+    return values.amax(dim=1)
+
+
+def mean_pool(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean over the points that exist: [B, N, C] gives [B, C]."""
+    if mask is None:
+        return values.mean(dim=1)
+    kept = mask.unsqueeze(-1)
+    return values.masked_fill(~kept, 0.0).sum(dim=1) / kept.sum(dim=1)
