@@ -18,9 +18,7 @@ class Transform(ABC):
     """A random map from clouds to clouds that keeps the shape recognisable."""
 
     @abstractmethod
-    def __call__(
-        self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None
-    ) -> Tensor:
+    def __call__(self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None) -> Tensor:
         """Transform clouds [B, N, 3]; ``mask`` [B, N] tells which points exist."""
 
 
@@ -55,9 +53,7 @@ class RotateUp(Transform):
         rows = [cos, -sin, zero, sin, cos, zero, zero, zero, zero + 1.0]
         return torch.stack(rows, dim=1).view(-1, 3, 3)
 
-    def __call__(
-        self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None
-    ) -> Tensor:
+    def __call__(self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None) -> Tensor:
         """Rotate clouds [B, N, 3]."""
         return points @ self.matrices(points, generator).transpose(1, 2)
 
@@ -96,9 +92,7 @@ class RotateSO3(Transform):
         eye = torch.eye(3, device=points.device, dtype=points.dtype)
         return eye + angle.sin() * cross + (1.0 - angle.cos()) * (cross @ cross)  # Rodrigues' formula
 
-    def __call__(
-        self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None
-    ) -> Tensor:
+    def __call__(self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None) -> Tensor:
         """Rotate clouds [B, N, 3]."""
         return points @ self.matrices(points, generator).transpose(1, 2)
 
@@ -117,9 +111,7 @@ class Scale(Transform):
             raise InputError(f"Scale: factors must satisfy 0 < low <= high, got low {low} and high {high}")
         self.low, self.high, self.anisotropic = low, high, anisotropic
 
-    def __call__(
-        self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None
-    ) -> Tensor:
+    def __call__(self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None) -> Tensor:
         """Scale clouds [B, N, 3] about the origin."""
         share = _uniform(points, (len(points), 1, 3 if self.anisotropic else 1), generator)
         return points * self.low * (self.high / self.low) ** share
@@ -137,9 +129,7 @@ class Jitter(Transform):
         self.sigma = _at_least_zero("sigma", sigma, self)
         self.clip = None if clip is None else _at_least_zero("clip", clip, self)
 
-    def __call__(
-        self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None
-    ) -> Tensor:
+    def __call__(self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None) -> Tensor:
         """Jitter clouds [B, N, 3]."""
         limit = 5.0 * self.sigma if self.clip is None else self.clip
         return points + (self.sigma * _normal(points, points.shape, generator)).clamp(-limit, limit)
@@ -155,9 +145,7 @@ class Translate(Transform):
     def __init__(self, distance: float = 0.1) -> None:
         self.distance = _at_least_zero("distance", distance, self)
 
-    def __call__(
-        self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None
-    ) -> Tensor:
+    def __call__(self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None) -> Tensor:
         """Translate clouds [B, N, 3]."""
         return points + self.distance * (2.0 * _uniform(points, (len(points), 1, 3), generator) - 1.0)
 
@@ -177,9 +165,7 @@ class DropPoints(Transform):
             raise InputError(f"DropPoints: fraction must be in [0, 1), got {fraction}")
         self.fraction = fraction
 
-    def __call__(
-        self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None
-    ) -> Tensor:
+    def __call__(self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None) -> Tensor:
         """Drop points of clouds [B, N, 3]; at least one of each cloud's points is kept."""
         batch, n, _ = points.shape
         share = self.fraction * _uniform(points, (batch, 1), generator)
@@ -205,9 +191,7 @@ class Compose(Transform):
     def __init__(self, transforms: Sequence[Transform]) -> None:
         self.transforms = list(transforms)
 
-    def __call__(
-        self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None
-    ) -> Tensor:
+    def __call__(self, points: Tensor, mask: Tensor | None = None, generator: Generator | None = None) -> Tensor:
         """Transform clouds [B, N, 3]."""
         for transform in self.transforms:
             points = transform(points, mask, generator)

@@ -1,0 +1,1 @@
+"""Neighbours, distances and sampling: pure functions on clouds, chunked, with no compiled code."""

@@ -76,9 +76,7 @@ def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
     return values.masked_fill(~mask, 0.0).sum(dim=1) / mask.sum(dim=1)
 
 
-def chamfer_distance(
-    x: Tensor, y: Tensor, x_mask: Tensor | None = None, y_mask: Tensor | None = None
-) -> Tensor:
+def chamfer_distance(x: Tensor, y: Tensor, x_mask: Tensor | None = None, y_mask: Tensor | None = None) -> Tensor:
     """Chamfer distance in the convention ``cd_l2_mean``: squared distances, means, both directions added.
 
         CD(x, y) = 1/N Σ_i min_j |x_i - y_j|² + 1/M Σ_j min_i |y_j - x_i|²

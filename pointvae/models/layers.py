@@ -40,7 +40,7 @@ def pack(values: Tensor, mask: Tensor | None) -> Tensor:
 def unpack(rows: Tensor, like: Tensor, mask: Tensor | None, fill: float = 0.0) -> Tensor:
     """Put rows [R, C] back into their places [B, N, C]; absent points hold ``fill``."""
     if mask is None:
-        return rows.unflatten(0, like.shape[:2])
+        return rows.view(*like.shape[:2], rows.shape[-1])
     out = rows.new_full((*mask.shape, rows.shape[-1]), fill)
     out[mask] = rows
     return out

@@ -1,5 +1,7 @@
 """The point-cloud variational auto-encoder: an encoder, a Gaussian posterior head, a decoder, a likelihood."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +17,7 @@ from pointvae.models.likelihoods import LIKELIHOODS
 LOG_STD_RANGE = (-7.0, 5.0)  # keeps every variance and KL finite in float32
 
 
-def rsample(posterior: Independent, generator: Generator | None = None) -> Tensor:
+def rsample(posterior: Independent[Normal], generator: Generator | None = None) -> Tensor:
     """Draw z = m + s ε with gradients to m and s [B, D], ε from ``generator``."""
     mean, std = posterior.mean, posterior.stddev
     noise = torch.randn(mean.shape, device=mean.device, dtype=mean.dtype, generator=generator)
@@ -81,7 +83,7 @@ class PointVAE(nn.Module):
         out: Tensor = self.encoder(points, mask)
         return out
 
-    def posterior(self, points: Tensor, mask: Tensor | None = None) -> Independent:
+    def posterior(self, points: Tensor, mask: Tensor | None = None) -> Independent[Normal]:
         """Posterior q(z|x) = N(m, diag s²) of clouds [B, N, 3], with event shape [D]."""
         mean, log_std = self.head(self.features(points, mask)).chunk(2, dim=1)
         return Independent(Normal(mean, log_std.clamp(*LOG_STD_RANGE).exp(), validate_args=False), 1)

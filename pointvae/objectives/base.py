@@ -1,12 +1,14 @@
 """What every objective is: named, unreduced terms for each shape, and one place where they are reduced."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
-from torch.distributions import Independent
+from torch.distributions import Independent, Normal
 
 from pointvae.models.vae import PointVAE
 
@@ -63,7 +65,7 @@ class Bound(Objective):
     def terms(
         self,
         model: PointVAE,
-        posterior: Independent,
+        posterior: Independent[Normal],
         target: Tensor,
         mask: Tensor | None = None,
         *,

@@ -3,6 +3,8 @@
 Source: Sinha & Dieng, "Consistency Regularization for Variational Auto-Encoders", NeurIPS 2021, arXiv 2105.14859.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -30,12 +32,11 @@ def consistency_gap(
     return kl_divergence(moved, model.posterior(points, mask))
 
 
-def split_pair(posterior: Independent, batch: int) -> tuple[Independent, Independent]:
+def split_pair(posterior: Independent[Normal], batch: int) -> tuple[Independent[Normal], Independent[Normal]]:
     """Posteriors of the first ``batch`` shapes and of the rest."""
     mean, std = posterior.mean, posterior.stddev
     first, second = (
-        Independent(Normal(mean[s], std[s], validate_args=False), 1)
-        for s in (slice(None, batch), slice(batch, None))
+        Independent(Normal(mean[s], std[s], validate_args=False), 1) for s in (slice(None, batch), slice(batch, None))
     )
     return first, second
 

@@ -1,21 +1,23 @@
 """The evidence lower bound, with beta, warm-up and free bits.
 
 Sources: Kingma & Welling, "Auto-Encoding Variational Bayes", ICLR 2014; Higgins et al., "beta-VAE", ICLR 2017;
-free bits: Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow", NeurIPS 2016, section C.8.
+free bits: Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow", NeurIPS 2016.
 """
+
+from __future__ import annotations
 
 import math
 
 import torch
 from torch import Generator, Tensor
-from torch.distributions import Independent
+from torch.distributions import Independent, Normal
 
 from pointvae.errors import InputError
 from pointvae.models.vae import PointVAE, rsample
 from pointvae.objectives.base import Bound, Term, Terms
 
 
-def kl_to_prior(posterior: Independent) -> Tensor:
+def kl_to_prior(posterior: Independent[Normal]) -> Tensor:
     """KL( N(m, diag s²) || N(0, I) ) of every dimension [B, D], nats.
 
     KL_d = 1/2 (m_d² + s_d² - 1) - log s_d
@@ -39,7 +41,7 @@ class ELBO(Bound):
                 raise InputError(f"ELBO: {name} must be a number >= 0, got {value}")
         self.beta, self.warmup_steps, self.free_bits = beta, warmup_steps, free_bits
 
-    def kl(self, posterior: Independent) -> Tensor:
+    def kl(self, posterior: Independent[Normal]) -> Tensor:
         """KL to the prior [B], nats; a dimension below its free bits counts as exactly those, without gradient."""
         each = kl_to_prior(posterior)
         if self.free_bits > 0:
@@ -50,7 +52,7 @@ class ELBO(Bound):
     def terms(
         self,
         model: PointVAE,
-        posterior: Independent,
+        posterior: Independent[Normal],
         target: Tensor,
         mask: Tensor | None = None,
         *,

@@ -21,9 +21,7 @@ class MLPDecoder(Decoder):
         widths: hidden layers.
     """
 
-    def __init__(
-        self, latent_dim: int, points: int, channels: int = 3, widths: Sequence[int] = (512, 1024)
-    ) -> None:
+    def __init__(self, latent_dim: int, points: int, channels: int = 3, widths: Sequence[int] = (512, 1024)) -> None:
         super().__init__(latent_dim, points, channels)
         sizes = (latent_dim, *widths)
         layers: list[nn.Module] = []

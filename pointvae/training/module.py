@@ -1,0 +1,114 @@
+"""The training step and the validation step, as a Lightning module."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from pointvae.geometry.distances import chamfer_distance
+from pointvae.models.vae import PointVAE
+from pointvae.objectives.base import Objective, reduce_terms
+from pointvae.objectives.consistency import Consistency, consistency_gap
+from pointvae.objectives.elbo import kl_to_prior
+from pointvae.randomness import generator_for
+from pointvae.training.batches import random_subset
+from pointvae.transforms import Compose, default_transforms
+
+TRAIN, VALIDATE = 0, 1  # keep the random streams of the two apart
+ACTIVE_VARIANCE = 0.01  # Burda et al., "Importance Weighted Autoencoders", ICLR 2016
+
+
+class TrainingModule(pl.LightningModule):
+    """A model, its objective, and how it is optimised: Adam under a cosine that ends at zero.
+
+    Args:
+        model: the model.
+        objective: the loss.
+        points: points drawn from each shape at each step.
+        learning_rate: Adam's rate at the start.
+        schedule: ``cosine`` or ``constant``.
+        seed: what every random draw is made from, with the step and the rank.
+    """
+
+    def __init__(
+        self,
+        model: PointVAE,
+        objective: Objective,
+        points: int,
+        learning_rate: float,
+        schedule: str,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+        self.points, self.learning_rate, self.schedule, self.seed = points, learning_rate, schedule, seed
+        own = objective.transforms if isinstance(objective, Consistency) else default_transforms()
+        self.gap_transform = Compose(own)
+        self.latest: dict[str, Tensor] = {}
+        self.kl_per_dimension = torch.zeros(model.latent_dim)
+        self._held: list[dict[str, Tensor]] = []
+
+    def configure_optimizers(self) -> Any:
+        """Adam, and the cosine by steps."""
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
+        if self.schedule == "constant":
+            return optimizer
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / steps)))
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def training_step(self, batch: Tensor, index: int) -> Tensor:
+        """The loss of one batch of clouds [B, N, 3]; every term is logged raw and weighted, in nats a shape."""
+        step, size = self.global_step, len(batch)
+        generator = generator_for(self.seed, TRAIN, step, self.global_rank, device=batch.device)
+        clouds = random_subset(batch, self.points, generator)
+        terms = self.objective(self.model, clouds, generator=generator, step=step)
+        loss = reduce_terms(terms)
+        self.latest = {"loss": loss.detach()} | {n: t.value.detach().mean() for n, t in terms.items()}
+        for name, value in self.latest.items():
+            self._log(f"train/{name}", value, size)
+        for name, term in terms.items():
+            self._log(f"train/weighted/{name}", term.weight * self.latest[name], size)
+        return loss
+
+    def validation_step(self, batch: Tensor, index: int) -> None:
+        """Terms, codes, reconstruction error and consistency gap of held-out clouds [B, N, 3]."""
+        generator = generator_for(self.seed, VALIDATE, index, device=batch.device)
+        clouds = random_subset(batch, self.points, generator)
+        terms = self.objective(self.model, clouds, generator=generator, step=self.global_step)
+        posterior = self.model.posterior(clouds)
+        self._held.append(
+            {f"term/{name}": t.value for name, t in terms.items()}
+            | {
+                "loss": reduce_terms(terms).expand(len(batch)),
+                "mean": posterior.mean,
+                "std": posterior.stddev,
+                "kl": kl_to_prior(posterior),
+                "cd_l2_mean": chamfer_distance(self.model.decode(posterior.mean), clouds),
+                "consistency_gap": consistency_gap(self.model, clouds, self.gap_transform, generator=generator),
+            }
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what the held-out shapes say of the latents."""
+        held = {name: torch.cat([part[name] for part in self._held]) for name in self._held[0]}
+        self._held.clear()
+        self.kl_per_dimension = held["kl"].mean(dim=0).cpu()
+        size = len(held["mean"])
+        spread = held["mean"].var(dim=0, unbiased=False)
+        values = {name.removeprefix("term/"): v.mean() for name, v in held.items() if name.startswith("term/")}
+        values |= {name: held[name].mean() for name in ("loss", "cd_l2_mean", "consistency_gap")}
+        values["posterior_std"] = held["std"].mean()
+        values["active_units"] = (spread > ACTIVE_VARIANCE).sum().float()
+        for name, value in values.items():
+            self._log(f"val/{name}", value, size)
+
+    def _log(self, name: str, value: Tensor, size: int) -> None:
+        distributed = self.trainer.world_size > 1
+        self.log(name, value, on_step=False, on_epoch=True, batch_size=size, sync_dist=distributed)

@@ -1,0 +1,89 @@
+"""What a run folder says of itself: the complete configuration, the facts beside the weights, the model card."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pointvae.hub import write_text
+from pointvae.models.vae import PointVAE
+from pointvae.objectives.base import Objective
+from pointvae.transforms import Transform
+
+
+def describe(value: Any) -> Any:
+    """Plain data that names an object's class and constructor arguments, as the command line's YAML has them.
+
+    It relies on a habit of this package: an argument of a constructor is kept under its own name.
+    """
+    if isinstance(value, PointVAE):
+        return {"class_path": "pointvae.PointVAE", "init_args": value.config}
+    if isinstance(value, Objective | Transform):
+        names = list(inspect.signature(type(value)).parameters)
+        path = f"pointvae.{type(value).__name__}"
+        if not type(value).__module__.startswith("pointvae."):
+            path = f"{type(value).__module__}.{type(value).__qualname__}"
+        return {"class_path": path, "init_args": {n: describe(getattr(value, n)) for n in names}}
+    if isinstance(value, list | tuple):
+        return [describe(v) for v in value]
+    return value
+
+
+def write_config(run: Path, config: Mapping[str, Any]) -> None:
+    """Write ``config.yaml``: every setting, so that the command at its top trains the same model again."""
+    head = "# pointvae train DATASET NEW_RUN --config config.yaml\n"
+    write_text(run / "config.yaml", head + yaml.safe_dump(dict(config), sort_keys=False))
+
+
+def write_model_card(run: Path, facts: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    """Write the model card ``README.md``."""
+    model, dataset = facts["model"], facts["dataset"]
+    objective = str(facts["objective"]["class_path"]).split(".")[-1]
+    head = {
+        "library_name": "pointvae",
+        "tags": ["point-cloud", "variational-autoencoder", "representation-learning"],
+    }
+    figures = "\n".join(f"| {name} | {value:.5g} |" for name, value in sorted(metrics.items()))
+    text = f"""---
+{yaml.safe_dump(head, sort_keys=False).strip()}
+---
+
+# {run.name}
+
+A point-cloud variational auto-encoder: encoder `{model["encoder"]}`, decoder `{model["decoder"]}`,
+likelihood `{model["likelihood"]}`, {model["latent_dim"]} latent dimensions, objective `{objective}`.
+
+```python
+import pointvae
+
+model = pointvae.from_pretrained("{run.name}")
+latents = model.posterior(clouds).mean  # clouds: float tensor [batch, points, 3], z up
+```
+
+## Data
+Trained on the `train` split of **{dataset["name"]}**: {dataset["train_shapes"]} shapes, of which
+{dataset["validation_shapes"]} were held out to validate. No label was used to train. Licence of the data:
+{dataset["licence"]}. Weights trained on data for research use are for research use.
+
+## Training
+{facts["epochs"]} epochs, batch {facts["batch_size"]}, {facts["points"]} points a shape drawn anew at each step,
+Adam at {facts["learning_rate"]} ({facts["schedule"]}), seed {facts["seed"]}, pointvae {facts["version"]}.
+`config.yaml` repeats it.
+
+## Held-out figures after the last epoch
+Losses and KLs in nats a shape; distances in squared unit-sphere lengths.
+
+| figure | value |
+|---|---|
+{figures}
+
+## Limits
+The latents describe geometry as sampled points show it: no colour, no texture, no size beyond the normalisation;
+headings matter unless the objective was told otherwise. Accuracy figures come from `pointvae evaluate`, each with
+its protocol.
+"""
+    write_text(run / "README.md", text)
