@@ -1,0 +1,1 @@
+"""Sources of shapes, the surface sampler, and the dataset folder that everything else reads."""

@@ -1,0 +1,180 @@
+"""Sources that are arrays already: .npz in the layout of ModelNet40's, PointNet's .h5, or plain points/labels."""
+
+from __future__ import annotations
+
+import functools
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pointvae.data.sampling import Geometry
+from pointvae.data.source import SPLITS, Item, Source, SourceOptions, draw_split, fingerprint
+from pointvae.errors import InputError
+
+H5_SUFFIXES = (".h5", ".hdf5")
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Clouds of one file and split: points [n, N, 3], labels [n], names [n]; split None if it is to be drawn."""
+
+    where: str
+    split: str | None
+    points: npt.NDArray[Any]
+    labels: npt.NDArray[np.int64] | None
+    names: list[str]
+
+
+def open_npz(path: Path, options: SourceOptions) -> Source:
+    """The clouds of an .npz: ``train_points``, ``test_points`` … or ``points``, with labels, names and classes.
+
+    Raises:
+        InputError: not an .npz, arrays of Python objects, a missing array, or one of the wrong shape or type.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read as .npz ({error}); save it anew with numpy.savez") from error
+    except ValueError as error:
+        raise InputError(f"{path}: holds arrays of Python objects, which are never loaded; save numbers") from error
+    classes = _classes(path, arrays)
+    found = [split for split in SPLITS if f"{split}_points" in arrays]
+    if found:
+        blocks = [_block(str(path), arrays, f"{split}_", split) for split in found]
+    elif "points" in arrays:
+        blocks = [_block(str(path), arrays, "", None)]
+    else:
+        raise InputError(
+            f"{path}: has no array 'points' and no 'train_points' (it has {', '.join(sorted(arrays)) or 'none'}); "
+            "name the clouds [n, N, 3] so"
+        )
+    return _source(path.name, blocks, classes, [(path.name, path.stat().st_size)], options)
+
+
+def open_h5(path: Path, options: SourceOptions) -> Source:
+    """The clouds of one .h5 file or of a folder of them: ``data`` [n, N, 3] and ``label`` [n] or [n, 1].
+
+    A file whose name holds ``train`` or ``test`` belongs to that split; class names come from
+    ``shape_names.txt`` beside the files.
+
+    Raises:
+        InputError: not HDF5, a missing array, or one of the wrong shape or type.
+    """
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in H5_SUFFIXES)
+    blocks = [_read_h5(file) for file in files]
+    if any(block.split for block in blocks) and not all(block.split for block in blocks):
+        odd = next(block.where for block in blocks if not block.split)
+        raise InputError(f"{odd}: neither 'train' nor 'test' is in the file's name, as it is in others; rename it")
+    listing = files[0].parent / "shape_names.txt"
+    classes = listing.read_text(encoding="utf-8").split() if listing.is_file() else None
+    root = path if path.is_dir() else path.parent
+    sizes = [(file.relative_to(root).as_posix(), file.stat().st_size) for file in files]
+    return _source(path.name, blocks, classes, sizes, options)
+
+
+def _read_h5(path: Path) -> Block:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            arrays = {name: np.asarray(file[name]) for name in ("data", "label") if name in file}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as HDF5 ({error}); fetch or save it anew") from error
+    if "data" not in arrays:
+        raise InputError(f"{path}: has no array 'data'; name the clouds [n, N, 3] so, as PointNet's files do")
+    renamed = {"points": arrays["data"]}
+    if "label" in arrays:
+        renamed["labels"] = arrays["label"]
+    words = re.findall(r"train|validation|valid|val|test", path.stem.lower())
+    split = {"val": "validation", "valid": "validation"}.get(words[-1], words[-1]) if words else None
+    block = _block(str(path), renamed, "", split)
+    return Block(block.where, split, block.points, block.labels, [f"{path.stem}/{n}" for n in block.names])
+
+
+def _classes(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> list[str] | None:
+    if "classes" not in arrays:
+        return None
+    classes = arrays["classes"]
+    if classes.ndim != 1 or classes.dtype.kind not in "US":
+        raise InputError(f"{path}: 'classes' is {_kind(classes)}; it must be text [C]")
+    return [str(name) for name in classes.astype(str)]
+
+
+def _block(where: str, arrays: Mapping[str, npt.NDArray[Any]], prefix: str, split: str | None) -> Block:
+    points = arrays[f"{prefix}points"]
+    if points.ndim != 3 or points.shape[2] != 3 or points.dtype.kind not in "fiu":
+        raise InputError(f"{where}: '{prefix}points' is {_kind(points)}; clouds must be numbers [n, N, 3]")
+    labels = arrays.get(f"{prefix}labels")
+    if labels is not None:
+        labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+        if labels.shape != (len(points),) or labels.dtype.kind not in "iu":
+            raise InputError(f"{where}: '{prefix}labels' is {_kind(labels)}; it must be integers [{len(points)}]")
+        labels = labels.astype(np.int64)
+        if len(labels) and labels.min() < 0:
+            raise InputError(f"{where}: '{prefix}labels' holds {labels.min()}; labels count from 0")
+    names = arrays.get(f"{prefix}names")
+    if names is None:
+        listed = [f"{split or 'shape'}_{index:06d}" for index in range(len(points))]
+    elif names.shape != (len(points),) or names.dtype.kind not in "US":
+        raise InputError(f"{where}: '{prefix}names' is {_kind(names)}; it must be text [{len(points)}]")
+    else:
+        listed = [str(name) for name in names.astype(str)]
+    return Block(where, split, points, labels, listed)
+
+
+def _source(
+    name: str, blocks: list[Block], classes: list[str] | None, sizes: list[tuple[str, int]], options: SourceOptions
+) -> Source:
+    labelled = [block.labels is not None for block in blocks]
+    if any(labelled) != all(labelled):
+        odd = blocks[labelled.index(False)]
+        raise InputError(f"{odd.where}: the {odd.split or ''} clouds have no labels, others have; label all or none")
+    top = max(
+        (int(block.labels.max()) for block in blocks if block.labels is not None and len(block.labels)), default=-1
+    )
+    if classes is None:
+        classes = [str(label) for label in range(top + 1)]
+    elif top >= len(classes):
+        raise InputError(
+            f"{name}: a label is {top}, but there are only {len(classes)} class names (0 to {len(classes) - 1})"
+        )
+    if not all(labelled):
+        classes = []
+    counts = {block.points.shape[1] for block in blocks if len(block.points)}
+    items = []
+    clouds = []
+    for block in blocks:
+        labels = None if block.labels is None else block.labels.tolist()
+        splits = (
+            [block.split] * len(block.names) if block.split else draw_split(block.names, labels, classes, options)
+        )
+        for row, (shape, split) in enumerate(zip(block.names, splits, strict=True)):
+            load = functools.partial(_row, block.points, row)
+            items.append(Item(shape, str(split), None if labels is None else labels[row], load))
+            clouds.append((shape, functools.partial(int, block.points.shape[1])))
+    return Source(
+        name=name,
+        kind="arrays",
+        classes=classes,
+        items=items,
+        fingerprint=fingerprint(sizes),
+        points=max(counts, default=0),
+        parallel=False,
+        options={} if all(block.split for block in blocks) else {"test_fraction": options.test_fraction},
+        clouds=clouds,
+    )
+
+
+def _row(points: npt.NDArray[Any], row: int) -> Geometry:
+    return Geometry(points[row].astype(np.float64))
+
+
+def _kind(array: npt.NDArray[Any]) -> str:
+    return f"{array.dtype} {list(array.shape)}"

@@ -1,0 +1,174 @@
+"""The dataset card: the README.md of a dataset folder, its YAML head read by Hugging Face and by us."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pointvae.errors import InputError
+
+CARD = "README.md"
+MANIFEST = ".prepare.json"
+"""The recipe of a preparation that is not finished; the card takes its place when it is."""
+
+HUB_LICENCES = frozenset(
+    [
+        "apache-2.0",
+        "mit",
+        "cc0-1.0",
+        "cc-by-2.0",
+        "cc-by-3.0",
+        "cc-by-4.0",
+        "cc-by-sa-3.0",
+        "cc-by-sa-4.0",
+        "cc-by-nc-4.0",
+        "cc-by-nc-sa-4.0",
+        "odc-by",
+        "odbl",
+        "pddl",
+        "unknown",
+        "other",
+    ]
+)
+
+
+def write_card(folder: Path, facts: dict[str, Any]) -> None:
+    """Write the card of a finished dataset; its presence marks the folder as complete.
+
+    Args:
+        folder: the dataset folder.
+        facts: what stands under ``pointvae:`` in the head: classes, splits, points, up, source_up, normalize,
+            dtype, normals, factors, source, licence, recipe, shards, skipped.
+    """
+    head = yaml.safe_dump(_head(facts), sort_keys=False, allow_unicode=True, width=110)
+    text = f"---\n{head}---\n\n{_body(facts)}"
+    temporary = folder / f".{CARD}.{os.getpid()}.tmp"
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, folder / CARD)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The YAML head of a dataset folder's card.
+
+    Raises:
+        InputError: there is no folder, no card, or the card is not one that ``prepare`` wrote.
+    """
+    if not folder.exists():
+        raise InputError(f"{folder}: no such dataset folder; make one with `pointvae prepare SOURCE {folder}`")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is a file, not a dataset folder; `pointvae prepare` makes one from it")
+    path = folder / CARD
+    if not path.is_file():
+        if (folder / MANIFEST).exists():
+            raise InputError(
+                f"{folder}: its preparation was not finished; run the same `pointvae prepare` again, "
+                "it goes on where it stopped"
+            )
+        raise InputError(
+            f"{folder}: not a dataset folder (it has no {CARD}); make one with `pointvae prepare SOURCE DATASET`"
+        )
+    text = path.read_text(encoding="utf-8", errors="replace")
+    parts = text.split("---\n", 2) if text.startswith("---\n") else []
+    try:
+        head = yaml.safe_load(parts[1]) if len(parts) == 3 else None
+    except yaml.YAMLError:
+        head = None
+    if not isinstance(head, dict) or not isinstance(head.get("pointvae"), dict):
+        raise InputError(
+            f"{path}: the head of the card is missing or damaged; make the dataset anew with `pointvae prepare`"
+        )
+    return head
+
+
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder is a finished dataset folder of ours."""
+    try:
+        read_card(folder)
+    except InputError:
+        return False
+    return True
+
+
+def _head(facts: dict[str, Any]) -> dict[str, Any]:
+    licence = str(facts["licence"])
+    known = licence.lower() in HUB_LICENCES
+    head: dict[str, Any] = {"license": licence.lower() if known else "other"}
+    if not known:
+        head["license_name"] = licence
+    head["tags"] = ["point-cloud", "3d", "pointvae"]
+    splits = [name for name, split in facts["splits"].items() if split["shapes"]]
+    head["configs"] = [
+        {
+            "config_name": "default",
+            "data_files": [{"split": name, "path": f"{name}-*.parquet"} for name in splits],
+        }
+    ]
+    head["dataset_info"] = {
+        "features": _features(facts),
+        "splits": [{"name": name, "num_examples": facts["splits"][name]["shapes"]} for name in splits],
+    }
+    head["pointvae"] = facts
+    return head
+
+
+def _features(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    cloud = {"array2_d": {"shape": [facts["points"], 3], "dtype": facts["dtype"]}}
+    features: list[dict[str, Any]] = [{"name": "points", "dtype": cloud}]
+    if facts["normals"]:
+        features.append({"name": "normals", "dtype": cloud})
+    if facts["classes"]:
+        names = {str(index): name for index, name in enumerate(facts["classes"])}
+        features.append({"name": "label", "dtype": {"class_label": {"names": names}}})
+    features += [{"name": "name", "dtype": "string"}, {"name": "source", "dtype": "string"}]
+    if facts["factors"]:
+        features.append({"name": "factors", "dtype": "string"})
+    return features
+
+
+def _body(facts: dict[str, Any]) -> str:
+    splits = facts["splits"]
+    turned = "" if facts["source_up"] == "z" else f" (the source's {facts['source_up']} axis, turned)"
+    scale = {
+        "sphere": "centred on the mean of the points, farthest point at distance 1",
+        "cube": "centred on the middle of the bounding box, largest half extent 1",
+        "none": "as in the source",
+    }[facts["normalize"]]
+    lines = [
+        f"# {facts['source']}",
+        "",
+        f"{sum(split['shapes'] for split in splits.values())} point clouds of {facts['points']} points, "
+        f"prepared by pointvae from `{facts['source']}`.",
+        "",
+        f"- up axis: z{turned}",
+        f"- position and size: {scale}",
+        f"- licence: {facts['licence']}",
+        f"- seed: {facts['recipe']['seed']}",
+        "",
+        '```python\nimport pointvae\n\nshapes = pointvae.load_dataset("THIS FOLDER")["train"]\n'
+        "shapes.points, shapes.labels, shapes.names\n```",
+        "",
+        "## Shapes",
+        "",
+        "| class | " + " | ".join(splits) + " |",
+        "|---|" + "---:|" * len(splits),
+    ]
+    for name in facts["classes"]:
+        lines.append(f"| {name} | " + " | ".join(str(s["classes"].get(name, 0)) for s in splits.values()) + " |")
+    lines.append("| **all** | " + " | ".join(str(split["shapes"]) for split in splits.values()) + " |")
+    lines += ["", "## Left out", ""]
+    if facts["skipped"]:
+        lines += ["| file | why |", "|---|---|"]
+        lines += [f"| {_cell(row['file'])} | {_cell(row['why'])} |" for row in facts["skipped"]]
+    else:
+        lines.append("No file was left out.")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,156 @@
+"""Shapes in memory, and the dataset folder they are read from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pointvae.data import shards
+from pointvae.data.card import read_card
+from pointvae.errors import InputError
+
+Index = int | slice | Sequence[int] | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """Point clouds of one split, with what is known of them.
+
+    Attributes:
+        points: the clouds, z up [n, N, 3], float32.
+        labels: the index of each shape's class in ``classes`` [n], int64; None where there are no classes.
+        names: the name of each shape within its source [n].
+        classes: the names of the classes.
+        normals: unit normals of the surface at the points [n, N, 3], float32; None where not recorded.
+        factors: for procedural shapes the numbers each was built from [n]; None for others.
+    """
+
+    points: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64] | None
+    names: list[str]
+    classes: list[str]
+    normals: npt.NDArray[np.float32] | None = None
+    factors: list[dict[str, float]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, index: Index) -> Shapes:
+        """The shapes at an integer, a slice, an array of indices or a mask; always `Shapes`, even of one."""
+        chosen = np.atleast_1d(np.arange(len(self))[index])
+        return dataclasses.replace(
+            self,
+            points=self.points[chosen],
+            labels=None if self.labels is None else self.labels[chosen],
+            names=[self.names[i] for i in chosen],
+            normals=None if self.normals is None else self.normals[chosen],
+            factors=None if self.factors is None else [self.factors[i] for i in chosen],
+        )
+
+
+class ShapeDataset:
+    """A dataset folder, whose splits are read when first asked for and then kept.
+
+    Attributes:
+        path: the folder.
+        card: the YAML head of its README.md; what `prepare` recorded stands under ``card["pointvae"]``.
+        classes: the names of the classes; empty for unlabelled shapes.
+        splits: the names of the splits, ``train`` first.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.card: dict[str, Any] = read_card(self.path)
+        facts = self.card["pointvae"]
+        self.classes: list[str] = [str(name) for name in facts["classes"]]
+        self.splits: list[str] = [name for name, split in facts["splits"].items() if split["shapes"]]
+        self._shards: list[dict[str, Any]] = facts["shards"]
+        self._cache: dict[str, Shapes] = {}
+        for shard in self._shards:
+            self._check(shard)
+
+    @property
+    def points(self) -> int:
+        """The number of points of every cloud."""
+        return int(self.card["pointvae"]["points"])
+
+    def __repr__(self) -> str:
+        counts = {name: self.card["pointvae"]["splits"][name]["shapes"] for name in self.splits}
+        return f"ShapeDataset({str(self.path)!r}, {counts}, points={self.points}, classes={len(self.classes)})"
+
+    def __getitem__(self, split: str) -> Shapes:
+        """The shapes of one split.
+
+        Raises:
+            InputError: there is no such split, a shard is damaged, or a cloud holds NaN or infinity.
+        """
+        if split not in self.splits:
+            raise InputError(f"{self.path}: has no split {split!r}; it has {', '.join(self.splits)}")
+        if split not in self._cache:
+            self._cache[split] = self._read(split)
+        return self._cache[split]
+
+    def _check(self, shard: dict[str, Any]) -> None:
+        """Size and Parquet's closing bytes; `inspect` compares the checksums too."""
+        path = self.path / shard["file"]
+        if not path.is_file():
+            raise shards.damaged(path, "it is missing")
+        size = path.stat().st_size
+        if size != shard["bytes"]:
+            raise shards.damaged(path, f"it has {size} bytes, not {shard['bytes']}")
+        with path.open("rb") as stream:
+            stream.seek(-4, 2)
+            if stream.read() != b"PAR1":
+                raise shards.damaged(path, "its footer is missing")
+
+    def _read(self, split: str) -> Shapes:
+        facts = self.card["pointvae"]
+        mine = [shard for shard in self._shards if shard["split"] == split and shard["rows"]]
+        count = sum(shard["rows"] for shard in mine)
+        points = np.empty((count, self.points, 3), np.float32)
+        normals = np.empty_like(points) if facts["normals"] else None
+        labels = np.empty(count, np.int64) if self.classes else None
+        names: list[str] = []
+        factors: list[dict[str, float]] | None = [] if facts["factors"] else None
+        start = 0
+        for shard in mine:
+            path = self.path / shard["file"]
+            table = shards.read_shard(path)
+            stop = start + shard["rows"]
+            try:
+                points[start:stop] = shards.cloud_array(table["points"])
+                if normals is not None:
+                    normals[start:stop] = shards.cloud_array(table["normals"])
+                if labels is not None:
+                    labels[start:stop] = table["label"].to_numpy()
+                names += table["name"].to_pylist()
+                if factors is not None:
+                    factors += [json.loads(text) for text in table["factors"].to_pylist()]
+            except (KeyError, ValueError, AttributeError) as error:
+                raise shards.damaged(path, f"its columns are not those of the card: {error}") from error
+            if not np.isfinite(points[start:stop]).all():
+                bad = int(np.argmin(np.isfinite(points[start:stop]).all(axis=(1, 2))))
+                raise shards.damaged(path, f"shape {names[start + bad]} holds NaN or infinity")
+            start = stop
+        return Shapes(points, labels, names, list(self.classes), normals, factors)
+
+
+def load_dataset(path: str | Path) -> ShapeDataset:
+    """Open a dataset folder that ``pointvae prepare`` made; its splits are read when asked for.
+
+    Example:
+        >>> shapes = load_dataset("data/modelnet40")["train"]  # doctest: +SKIP
+        >>> shapes.points.shape  # doctest: +SKIP
+        (9843, 1024, 3)
+
+    Raises:
+        InputError: the folder is absent, not a dataset, unfinished, or one of its shards is cut short.
+    """
+    return ShapeDataset(path)

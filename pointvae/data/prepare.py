@@ -1,0 +1,298 @@
+"""`prepare`: from any source of shapes to a dataset folder, the same bytes however it is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, get_args
+
+from pointvae.data import shards
+from pointvae.data.building import Settings, Shard, build, plan_shards
+from pointvae.data.card import CARD, MANIFEST, is_dataset, read_card, write_card
+from pointvae.data.sampling import Normalize, Up
+from pointvae.data.source import SPLITS, Source, SourceOptions
+from pointvae.data.sources import open_source
+from pointvae.errors import InputError
+
+FORMAT = 1
+"""Raised when the same recipe would give other bytes."""
+
+
+def prepare(
+    source: str | Path,
+    dataset: str | Path,
+    *,
+    up: Up = "z",
+    points: int | None = None,
+    normalize: Normalize = "sphere",
+    jobs: int = 1,
+    seed: int = 0,
+    normals: bool = False,
+    test_fraction: float = 0.2,
+    shapes_per_class: int = 100,
+    dtype: str = "float32",
+    shard_size: int = 512,
+    strict: bool = False,
+    licence: str | None = None,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Turn a source of shapes into a dataset folder of point clouds, z up, that Hugging Face and Arrow also read.
+
+    Each shape is sampled with a seed made from ``seed`` and its own name, so the bytes do not depend on ``jobs`` or
+    on the order of files. A run that was stopped goes on at the next shard when it is started again.
+
+    Args:
+        source: ``procedural``; a folder (class = folder; train/ and test/ inside or outside the classes if present);
+            a .zip, .tar or .tar.gz of such a folder; an .npz; an .h5 or a folder of them.
+        dataset: the folder to write.
+        up: the source's up axis; y-up shapes are turned, since datasets are z up.
+        points: points per shape; default 2,048 for meshes and files of clouds, and all that arrays hold.
+        normalize: ``sphere`` (mean at the origin, largest norm 1), ``cube`` (box centred, largest half extent 1), ``none``.
+        jobs: processes.
+        seed: seed of the sampling and of the split.
+        normals: also store the normals of the faces that the points lie on.
+        test_fraction: share of each class that becomes test where the source has no split of its own.
+        shapes_per_class: how many shapes of each category ``procedural`` builds.
+        dtype: ``float32`` or ``float16``, the type of the stored points.
+        shard_size: shapes per Parquet file.
+        strict: fail at the first file that cannot be used, instead of leaving it out and saying so.
+        licence: the licence of the shapes, for the card.
+        progress: show a progress bar and the files left out on stderr.
+
+    Returns:
+        What there is now: dataset, already_prepared, shapes, splits, classes, skipped, points, …, seconds.
+
+    Raises:
+        InputError: the source, an option or the folder is at fault; nothing is left behind.
+    """
+    started = time.perf_counter()
+    folder = Path(dataset)
+    _check_options(up, points, normalize, jobs, seed, test_fraction, shapes_per_class, dtype, shard_size)
+    options = SourceOptions(seed=seed, test_fraction=test_fraction, shapes_per_class=shapes_per_class)
+    _check_target(folder)
+    with open_source(source, options) as opened:
+        settings = Settings(opened.points if points is None else points, up, normalize, seed, normals, dtype)
+        _check_plan(opened, settings, points)
+        recipe = {
+            "format": FORMAT,
+            "source": opened.name,
+            "fingerprint": opened.fingerprint,
+            "points": settings.points,
+            "up": up,
+            "normalize": normalize,
+            "seed": seed,
+            "normals": normals,
+            **opened.options,
+            "dtype": dtype,
+            "shard_size": shard_size,
+            "licence": licence or opened.licence,
+        }
+        plan = plan_shards(opened, shard_size)
+        if _is_finished(folder, recipe):
+            card = read_card(folder)["pointvae"]
+            if strict and card["skipped"]:
+                first = card["skipped"][0]
+                raise InputError(f"{first['file']}: {first['why']} (--strict: mend or remove the file)")
+            return _summary(folder, card, already=True, resumed=len(plan), started=started)
+        created = _start(folder, recipe)
+        try:
+            there = build(folder, opened, plan, settings, jobs=jobs, strict=strict, progress=progress)
+            facts = _facts(folder, opened, plan, settings, recipe)
+        except InputError:
+            _remove(folder, plan, created)
+            raise
+    write_card(folder, facts)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink()
+    return _summary(folder, facts, already=False, resumed=there, started=started)
+
+
+def _check_options(
+    up: str,
+    points: int | None,
+    normalize: str,
+    jobs: int,
+    seed: int,
+    test_fraction: float,
+    shapes_per_class: int,
+    dtype: str,
+    shard_size: int,
+) -> None:
+    choices = {"up": (up, get_args(Up)), "normalize": (normalize, get_args(Normalize))}
+    choices["dtype"] = (dtype, ("float32", "float16"))
+    for name, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise InputError(f"--{name} {value}: not one of {', '.join(allowed)}")
+    least = {"points": (points, 2), "seed": (seed, 0), "shapes_per_class": (shapes_per_class, 1)}
+    least["shard_size"] = (shard_size, 1)
+    for name, (number, low) in least.items():
+        if number is not None and number < low:
+            raise InputError(f"--{name} {number}: must be {low} or more")
+    if jobs < 1 and jobs != -1:
+        raise InputError(f"--jobs {jobs}: must be 1 or more, or -1 for every core")
+    if not 0 <= test_fraction < 1:
+        raise InputError(f"--test_fraction {test_fraction}: must be at least 0 and less than 1")
+
+
+def _check_target(folder: Path) -> None:
+    """Refuse a folder that holds something else, before anything is read."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; choose another folder for the dataset")
+    if not folder.is_dir() or (folder / MANIFEST).is_file() or is_dataset(folder):
+        return
+    others = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".tmp"))
+    if others:
+        raise InputError(
+            f"{folder}: holds {others[0]} and is not a dataset folder; choose another folder, or empty this one"
+        )
+
+
+def _check_plan(source: Source, settings: Settings, asked: int | None) -> None:
+    """Refuse a source without shapes, and clouds with fewer points than every shape is to have."""
+    if not source.items:
+        raise InputError(f"{source.name}: holds no shapes")
+    if settings.normals and source.kind == "arrays":
+        raise InputError(f"{source.name}: arrays of points have no faces to take normals from; leave out --normals")
+    few: list[tuple[int, str]] = []
+    for name, count in source.clouds:
+        number = count()
+        if number is not None and 1 < number < settings.points:
+            few.append((number, name))
+    if few:
+        smallest, name = min(few)
+        wanted = (
+            f"the {settings.points} of the largest" if asked is None and source.kind == "arrays" else settings.points
+        )
+        raise InputError(
+            f"{source.name}: mixed point counts: {len(few)} of {len(source.items)} shapes hold fewer than {wanted} "
+            f"points, the smallest is {name} with {smallest}; use --points {smallest} or remove them"
+        )
+
+
+def _is_finished(folder: Path, recipe: dict[str, Any]) -> bool:
+    """Whether the folder is complete and whole; damaged shards are removed, to be made again."""
+    if (folder / CARD).is_file():
+        facts = read_card(folder)["pointvae"]
+        _compare(folder, facts["recipe"], recipe)
+        bad = [row["file"] for row in facts["shards"] if not _same(folder / row["file"], row["sha256"])]
+        if not bad:
+            (folder / MANIFEST).unlink(missing_ok=True)
+            return True
+        _write_manifest(folder, recipe)
+        (folder / CARD).unlink()
+        for file in bad:
+            (folder / file).unlink(missing_ok=True)
+    elif (folder / MANIFEST).is_file():
+        try:
+            before = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{folder / MANIFEST}: damaged; remove {folder} and prepare it anew") from error
+        _compare(folder, before, recipe)
+    return False
+
+
+def _same(path: Path, checksum: str) -> bool:
+    return path.is_file() and shards.sha256(path) == checksum
+
+
+def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    for key in now.keys() | before.keys():
+        old, new = before.get(key), now.get(key)
+        if old == new:
+            continue
+        what = {
+            "fingerprint": "was prepared when the source had other files",
+            "format": "was prepared by another version of pointvae",
+            "source": f"was prepared from {old}, not from {new}",
+        }.get(key, f"was prepared with --{key} {old}, not {new}")
+        raise InputError(f"{folder}: {what}; remove it or choose another folder")
+
+
+def _start(folder: Path, recipe: dict[str, Any]) -> bool:
+    """Make the folder with the recipe in it; return whether it was not there before."""
+    created = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_manifest(folder, recipe)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
+    return created
+
+
+def _write_manifest(folder: Path, recipe: dict[str, Any]) -> None:
+    temporary = folder / f"{MANIFEST}.{os.getpid()}.tmp"
+    temporary.write_text(json.dumps(recipe, indent=1), encoding="utf-8")
+    os.replace(temporary, folder / MANIFEST)
+
+
+def _remove(folder: Path, plan: list[Shard], created: bool) -> None:
+    for name in [shard.file for shard in plan] + [MANIFEST]:
+        (folder / name).unlink(missing_ok=True)
+    if created and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _facts(
+    folder: Path, source: Source, plan: list[Shard], settings: Settings, recipe: dict[str, Any]
+) -> dict[str, Any]:
+    """What the card records: nothing of it depends on the machine, the time or the number of workers."""
+    splits: dict[str, dict[str, Any]] = {}
+    written = []
+    skipped = list(source.skipped)
+    for shard in plan:
+        path = folder / shard.file
+        rows = shards.count_rows(path)
+        skipped += shards.read_skipped(path)
+        split = splits.setdefault(shard.split, {"shapes": 0, "classes": dict.fromkeys(source.classes, 0)})
+        split["shapes"] += rows
+        if source.classes:
+            for label in shards.read_shard(path, ["label"])["label"].to_pylist():
+                split["classes"][source.classes[label]] += 1
+        written.append(
+            {
+                "file": shard.file,
+                "split": shard.split,
+                "rows": rows,
+                "bytes": path.stat().st_size,
+                "sha256": shards.sha256(path),
+            }
+        )
+    if not sum(split["shapes"] for split in splits.values()):
+        first = skipped[0]
+        raise InputError(
+            f"{source.name}: no shape can be used ({len(skipped)} left out); {first['file']}: {first['why']}"
+        )
+    return {
+        "classes": source.classes,
+        "splits": {name: splits[name] for name in SPLITS if name in splits},
+        "points": settings.points,
+        "up": "z",
+        "source_up": settings.up,
+        "normalize": settings.normalize,
+        "dtype": settings.dtype,
+        "normals": settings.normals,
+        "factors": source.factors,
+        "source": source.name,
+        "licence": recipe["licence"],
+        "recipe": recipe,
+        "shards": written,
+        "skipped": skipped,
+    }
+
+
+def _summary(folder: Path, facts: dict[str, Any], *, already: bool, resumed: int, started: float) -> dict[str, Any]:
+    names = ("splits", "classes", "points", "up", "source_up", "normalize", "dtype", "source", "licence", "skipped")
+    return {
+        "dataset": str(folder),
+        "already_prepared": already,
+        "shapes": sum(split["shapes"] for split in facts["splits"].values()),
+        **{name: facts[name] for name in names},
+        "seed": facts["recipe"]["seed"],
+        "shards": len(facts["shards"]),
+        "shards_kept": resumed,
+        "bytes": sum(shard["bytes"] for shard in facts["shards"]),
+        "seconds": round(time.perf_counter() - started, 3),
+    }

@@ -1,0 +1,166 @@
+"""From a mesh or a raw cloud to N normalised points: sampling, subsampling, turning, scaling; plain numpy."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pointvae.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+Up = Literal["y", "z"]
+Normalize = Literal["sphere", "cube", "none"]
+
+FLAT = 1e-12
+"""A mesh whose area is below this fraction of its squared extent has none: rounding leaves that much."""
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """What a reader returns: a mesh, or a cloud where ``faces`` is None.
+
+    Attributes:
+        vertices: corners of the mesh or points of the cloud [V, 3].
+        faces: indices of each triangle's corners [F, 3]; None for a cloud.
+        factors: the numbers a procedural shape was built from.
+    """
+
+    vertices: Floats
+    faces: npt.NDArray[np.int64] | None = None
+    factors: dict[str, float] | None = None
+
+
+def shape_rng(seed: int, name: str) -> np.random.Generator:
+    """The generator of one shape, made from the seed and the shape's name alone.
+
+    So neither the order of files nor the number of workers changes what is drawn.
+    """
+    digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
+    return np.random.default_rng(np.random.SeedSequence(int.from_bytes(digest[:16], "little")))
+
+
+def sample_surface(
+    vertices: Floats, faces: npt.NDArray[np.int64], count: int, rng: np.random.Generator
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Points drawn uniformly by area from a triangle mesh, and the face that each lies on.
+
+    A face is drawn in proportion to its area, then a point in it as (1 - √r) a + √r (1 - s) b + √r s c with r, s
+    uniform (Osada et al., "Shape Distributions", ACM ToG 2002, eq. 1).
+
+    Args:
+        vertices: corners [V, 3].
+        faces: indices into ``vertices`` [F, 3].
+        count: number of points.
+        rng: where the randomness comes from.
+
+    Returns:
+        points [count, 3] and face indices [count].
+
+    Raises:
+        InputError: the mesh has no faces, or their area is zero.
+    """
+    if len(faces) == 0:
+        raise InputError("the mesh has no faces; give it faces, or save its points as a cloud")
+    corners = vertices[faces]
+    areas = face_areas(corners)
+    total = np.cumsum(areas)
+    extent = float(np.ptp(corners.reshape(-1, 3), axis=0).max())
+    if not total[-1] > FLAT * extent**2:
+        raise InputError("the surface has zero area: all its triangles are degenerate")
+    last = int(np.flatnonzero(areas)[-1])
+    chosen = np.minimum(np.searchsorted(total, rng.random(count) * total[-1], side="right"), last)
+    root = np.sqrt(rng.random((count, 1)))
+    along = rng.random((count, 1))
+    a, b, c = np.moveaxis(corners[chosen], 1, 0)
+    return (1 - root) * a + root * (1 - along) * b + root * along * c, chosen
+
+
+def face_areas(corners: Floats) -> Floats:
+    """The area of each triangle, from its corners [F, 3, 3]."""
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return np.asarray(np.linalg.norm(cross, axis=1) / 2, dtype=np.float64)
+
+
+def face_normals(vertices: Floats, faces: npt.NDArray[np.int64]) -> Floats:
+    """The unit normal of each triangle, by the right-hand rule [F, 3]; zero for degenerate ones."""
+    a, b, c = np.moveaxis(vertices[faces], 1, 0)
+    cross = np.cross(b - a, c - a)
+    length = np.linalg.norm(cross, axis=1, keepdims=True)
+    return np.asarray(np.divide(cross, length, out=np.zeros_like(cross), where=length > 0), dtype=np.float64)
+
+
+def turn_z_up(points: npt.NDArray[Any], up: Up) -> npt.NDArray[Any]:
+    """Turn a cloud whose up axis is y by +90 degrees about x, (x, y, z) -> (x, -z, y); z-up ones stay."""
+    if up == "z":
+        return points
+    return np.stack([points[..., 0], -points[..., 2], points[..., 1]], axis=-1)
+
+
+def normalize_points(points: npt.NDArray[Any], how: Normalize) -> npt.NDArray[Any]:
+    """Centre and scale one cloud [N, 3].
+
+    Args:
+        points: the cloud.
+        how: ``sphere``: centred on the mean of the points, largest norm 1; ``cube``: centred on the middle of the
+            bounding box, largest half extent 1; ``none``: as it is.
+
+    Raises:
+        InputError: all points coincide, so that no scale exists.
+    """
+    if how == "none":
+        return points
+    if how == "sphere":
+        centred = points - points.mean(axis=0)
+        size = float(np.sqrt(np.einsum("ni,ni->n", centred, centred).max()))
+    else:
+        centred = points - (points.max(axis=0) + points.min(axis=0)) / 2
+        size = float(np.abs(centred).max())
+    if not size > 0 or not np.isfinite(size):
+        raise InputError("all points coincide, so the shape has no size")
+    return np.asarray(centred / size)
+
+
+def to_cloud(
+    geometry: Geometry, *, points: int, up: Up, normalize: Normalize, rng: np.random.Generator, normals: bool = False
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+    """Exactly ``points`` points of a mesh or cloud, z up and normalised.
+
+    Meshes are sampled by area; clouds of more points are thinned without replacement, those of equal count keep
+    their order.
+
+    Returns:
+        points [points, 3] and, if asked for, the normals of the faces they lie on [points, 3].
+
+    Raises:
+        InputError: no faces, no area, NaN, too few points, or normals asked of a cloud.
+    """
+    vertices = geometry.vertices
+    if not np.isfinite(vertices).all():
+        bad = int((~np.isfinite(vertices).all(axis=1)).sum())
+        raise InputError(f"{bad} of {len(vertices)} vertices are NaN or infinite")
+    drawn_normals = None
+    if geometry.faces is None:
+        if normals:
+            raise InputError("a cloud has no faces to take normals from; leave out the normals")
+        drawn = thin(vertices, points, rng)
+        if len(drawn) < 2:
+            raise InputError("the cloud holds a single point")
+    else:
+        drawn, chosen = sample_surface(vertices, geometry.faces, points, rng)
+        if normals:
+            drawn_normals = turn_z_up(face_normals(vertices, geometry.faces)[chosen], up).astype(np.float32)
+    cloud = normalize_points(turn_z_up(drawn, up), normalize).astype(np.float32)
+    return np.ascontiguousarray(cloud), drawn_normals
+
+
+def thin(points: npt.NDArray[Any], count: int, rng: np.random.Generator) -> npt.NDArray[Any]:
+    """``count`` of the points [V, 3], drawn without replacement; all of them, in order, where V equals ``count``."""
+    if len(points) < count:
+        raise InputError(f"the cloud holds {len(points)} points, fewer than the {count} asked for")
+    if len(points) == count:
+        return points
+    return np.asarray(points[rng.permutation(len(points))[:count]])

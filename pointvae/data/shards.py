@@ -1,0 +1,138 @@
+"""The Parquet shards of a dataset folder: their schema, written whole or not at all, and read back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pointvae.errors import InputError
+
+SKIPPED_KEY = b"pointvae.skipped"
+"""The metadata key under which a shard keeps the files that it had to leave out."""
+
+
+@dataclass
+class Rows:
+    """The columns of one shard: points and normals [n, N, 3], labels [n]; absent columns are None."""
+
+    points: npt.NDArray[Any]
+    names: list[str]
+    source: str
+    labels: npt.NDArray[np.int64] | None = None
+    normals: npt.NDArray[Any] | None = None
+    factors: list[str] | None = None
+    skipped: list[dict[str, str]] = field(default_factory=list)
+
+
+def shard_name(split: str, index: int, count: int) -> str:
+    """The file name of a shard, ``train-00000-of-00004.parquet``, as Hugging Face names them."""
+    return f"{split}-{index:05d}-of-{count:05d}.parquet"
+
+
+def _clouds(values: npt.NDArray[Any]) -> pa.Array:
+    """An Arrow array of n lists of N lists of 3 numbers, all of fixed size, sharing the memory of [n, N, 3]."""
+    _, points, columns = values.shape
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+    inner = pa.FixedSizeListArray.from_arrays(flat, columns)
+    return pa.FixedSizeListArray.from_arrays(inner, points)
+
+
+def write_shard(path: Path, rows: Rows) -> None:
+    """Write one shard under a temporary name, then give it its own, so that it is whole wherever it is seen.
+
+    The same rows give the same bytes.
+    """
+    columns: dict[str, pa.Array] = {"points": _clouds(rows.points)}
+    if rows.normals is not None:
+        columns["normals"] = _clouds(rows.normals)
+    if rows.labels is not None:
+        columns["label"] = pa.array(rows.labels, pa.int64())
+    columns["name"] = pa.array(rows.names, pa.string())
+    columns["source"] = pa.array([rows.source] * len(rows.names), pa.string())
+    if rows.factors is not None:
+        columns["factors"] = pa.array(rows.factors, pa.string())
+    table = pa.table(columns)
+    table = table.replace_schema_metadata({SKIPPED_KEY: json.dumps(rows.skipped).encode()})
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        pq.write_table(
+            table,
+            temporary,
+            compression="zstd",
+            use_dictionary=["label", "source"],
+            write_statistics=False,
+            row_group_size=max(len(table), 1),
+        )
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """The Arrow table of one shard.
+
+    Raises:
+        InputError: the file is absent, cut short or otherwise not Parquet.
+    """
+    try:
+        return pq.read_table(path, columns=columns, partitioning=None)
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(path, str(error).splitlines()[0]) from error
+
+
+def read_skipped(path: Path) -> list[dict[str, str]]:
+    """The files that a shard had to leave out, each with ``file`` and ``why``."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(path, str(error).splitlines()[0]) from error
+    skipped: list[dict[str, str]] = json.loads(metadata.get(SKIPPED_KEY, b"[]"))
+    return skipped
+
+
+def count_rows(path: Path) -> int:
+    """The number of shapes in a shard, from its footer alone."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(path, str(error).splitlines()[0]) from error
+
+
+def cloud_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """The numpy array [n, N, 3] of a column of clouds, without a copy where Arrow holds it in one piece."""
+    pieces = []
+    for chunk in column.chunks:
+        points, columns = chunk.type.list_size, chunk.type.value_type.list_size
+        flat = chunk.flatten().flatten().to_numpy(zero_copy_only=True)
+        pieces.append(flat.reshape(len(chunk), points, columns))
+    if len(pieces) == 1:
+        return pieces[0]
+    if not pieces:
+        return np.empty((0, column.type.list_size, column.type.value_type.list_size), np.float32)
+    return np.concatenate(pieces)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def damaged(path: Path, why: str) -> InputError:
+    """The error for a shard that cannot be read as it was written."""
+    return InputError(
+        f"{path}: the shard is damaged ({why}); delete {path.name} and README.md there, "
+        "then run the same `pointvae prepare` again"
+    )

@@ -1,0 +1,118 @@
+"""What every source of shapes offers: items that can be loaded one by one, each with its class and its split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from pointvae.data.sampling import Geometry
+from pointvae.errors import InputError
+
+SPLITS = ("train", "validation", "test")
+"""Splits in the order in which they are written and shown."""
+
+MESH_POINTS = 2048
+"""Points per shape where the source does not say: meshes and files of clouds."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One shape of a source, not yet loaded.
+
+    Attributes:
+        name: its name within the source, which also seeds its sampling.
+        split: ``train``, ``validation`` or ``test``.
+        label: index of its class, or None.
+        load: reads or builds it; it must survive pickling where the source is ``parallel``.
+    """
+
+    name: str
+    split: str
+    label: int | None
+    load: Callable[[], Geometry]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A plan of what is to be prepared, made before any shape is loaded.
+
+    Attributes:
+        name: what it is called in the card; never a path of the machine.
+        kind: ``folder``, ``arrays`` or ``procedural``.
+        classes: names of the classes; empty for unlabelled shapes.
+        items: every shape, in a fixed order.
+        fingerprint: changes when files are added, removed or change size.
+        points: points per shape unless the user asks for another number.
+        parallel: whether loading is work worth spreading over processes.
+        skipped: files that were left out already, each with ``file`` and ``why``.
+        options: the options that shaped this plan, recorded in the recipe.
+        factors: whether the shapes carry the numbers they were built from.
+        licence: what is known of the licence of the shapes.
+        clouds: items whose number of points can be had cheaply, by a function that counts them.
+    """
+
+    name: str
+    kind: str
+    classes: list[str]
+    items: list[Item]
+    fingerprint: str
+    points: int
+    parallel: bool
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    options: dict[str, float | int] = field(default_factory=dict)
+    factors: bool = False
+    licence: str = "unknown"
+    clouds: list[tuple[str, Callable[[], int | None]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """The options of `prepare` that decide which shapes there are and where they go."""
+
+    seed: int = 0
+    test_fraction: float = 0.2
+    shapes_per_class: int = 100
+
+
+def fingerprint(parts: Sequence[tuple[str, int]]) -> str:
+    """A digest of names and sizes, whatever their order."""
+    digest = hashlib.sha256()
+    for name, size in sorted(parts):
+        digest.update(f"{name}\0{size}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def draw_split(
+    names: Sequence[str], labels: Sequence[int] | None, classes: Sequence[str], options: SourceOptions
+) -> list[str]:
+    """``train`` or ``test`` for each shape: within each class, drawn by the seed and the shape's own name.
+
+    Each class gives ``test_fraction`` of its shapes to test, rounded, at least one to each side; so the result does
+    not depend on the order of the files.
+
+    Raises:
+        InputError: a class has one member, which cannot stand on both sides.
+    """
+    if options.test_fraction == 0:
+        return ["train"] * len(names)
+    groups: dict[int, list[int]] = {}
+    for position in range(len(names)):
+        groups.setdefault(labels[position] if labels is not None else 0, []).append(position)
+    splits = ["train"] * len(names)
+    for label, members in sorted(groups.items()):
+        if len(members) < 2:
+            where = f"class {classes[label]!r} has" if labels is not None else "the source has"
+            raise InputError(
+                f"{where} one shape ({names[members[0]]}), which cannot be in both train and test; add shapes, "
+                "remove the class, put the files in train/ and test/ folders, or use --test_fraction 0"
+            )
+        count = min(max(round(len(members) * options.test_fraction), 1), len(members) - 1)
+        ranked = sorted(members, key=lambda position: (_rank(options.seed, names[position]), position))
+        for position in ranked[:count]:
+            splits[position] = "test"
+    return splits
+
+
+def _rank(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"split\0{seed}\0{name}".encode()).digest()
