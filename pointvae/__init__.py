@@ -1,6 +1,77 @@
 """Vectors from 3D shapes: point-cloud variational auto-encoders under consistency regularization."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from pointvae.errors import InputError
 from pointvae.version import __version__
 
-__all__ = ["InputError", "__version__"]
+if TYPE_CHECKING:
+    from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
+    from pointvae.data.prepare import prepare
+    from pointvae.hub import from_pretrained, save_pretrained
+    from pointvae.models.vae import PointVAE
+    from pointvae.objectives import ELBO, Consistency
+    from pointvae.training.fit import Run, fit
+    from pointvae.transforms import Compose, DropPoints, Jitter, RotateSO3, RotateUp, Scale, Transform, Translate
+
+# name -> where it lives; loaded when first asked for, so that `import pointvae` stays quick
+_PLACES = {
+    "Compose": "pointvae.transforms",
+    "Consistency": "pointvae.objectives",
+    "DropPoints": "pointvae.transforms",
+    "ELBO": "pointvae.objectives",
+    "Jitter": "pointvae.transforms",
+    "PointVAE": "pointvae.models.vae",
+    "RotateSO3": "pointvae.transforms",
+    "RotateUp": "pointvae.transforms",
+    "Run": "pointvae.training.fit",
+    "Scale": "pointvae.transforms",
+    "ShapeDataset": "pointvae.data.dataset",
+    "Shapes": "pointvae.data.dataset",
+    "Transform": "pointvae.transforms",
+    "Translate": "pointvae.transforms",
+    "fit": "pointvae.training.fit",
+    "from_pretrained": "pointvae.hub",
+    "load_dataset": "pointvae.data.dataset",
+    "prepare": "pointvae.data.prepare",
+    "save_pretrained": "pointvae.hub",
+}
+
+__all__ = [
+    "ELBO",
+    "Compose",
+    "Consistency",
+    "DropPoints",
+    "InputError",
+    "Jitter",
+    "PointVAE",
+    "RotateSO3",
+    "RotateUp",
+    "Run",
+    "Scale",
+    "ShapeDataset",
+    "Shapes",
+    "Transform",
+    "Translate",
+    "__version__",
+    "fit",
+    "from_pretrained",
+    "load_dataset",
+    "prepare",
+    "save_pretrained",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'pointvae' has no attribute {name!r}")
+    value = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -19,6 +19,7 @@ from pointvae.training.batches import random_subset
 from pointvae.transforms import Compose, default_transforms
 
 TRAIN, VALIDATE = 0, 1  # keep the random streams of the two apart
+WARMUP_STEPS = 200
 ACTIVE_VARIANCE = 0.01  # Burda et al., "Importance Weighted Autoencoders", ICLR 2016
 
 
@@ -53,14 +54,18 @@ class TrainingModule(pl.LightningModule):
         self._held: list[dict[str, Tensor]] = []
 
     def configure_optimizers(self) -> Any:
-        """Adam, and the cosine by steps."""
+        """Adam; its rate by steps, after a short warm-up without which the first KLs reach thousands of nats."""
         optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
-        if self.schedule == "constant":
-            return optimizer
         steps = max(1, int(self.trainer.estimated_stepping_batches))
-        scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / steps)))
-        )
+        warmup = min(WARMUP_STEPS, steps // 10)
+
+        def rate(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / warmup
+            done = min(1.0, (step - warmup) / max(1, steps - warmup))
+            return 1.0 if self.schedule == "constant" else 0.5 * (1.0 + math.cos(math.pi * done))
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def training_step(self, batch: Tensor, index: int) -> Tensor:

@@ -1,0 +1,143 @@
+"""The command line: each verb is a documented function with typed parameters, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+from pointvae.command import run
+
+if TYPE_CHECKING:
+    from pointvae.models.vae import PointVAE
+    from pointvae.objectives.base import Objective
+
+
+def prepare(
+    source: str,
+    dataset: str,
+    up: Literal["y", "z"] = "z",
+    points: int | None = None,
+    normalize: Literal["sphere", "cube", "none"] = "sphere",
+    normals: bool = False,
+    test_fraction: float = 0.2,
+    shapes_per_class: int = 100,
+    dtype: Literal["float32", "float16"] = "float32",
+    licence: str | None = None,
+    strict: bool = False,
+    jobs: int = 1,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Turn meshes, scans or arrays into a dataset folder.
+
+    Args:
+        source: a folder (class = folder; train/ and test/ inside if present), .zip, .tar.gz, .npz, .h5, or a named
+            set: procedural.
+        dataset: the dataset folder to write.
+        up: the source's up axis; stored clouds are always z up.
+        points: points a shape: 2048 from meshes, all that an array has, unless given.
+        normalize: sphere centres on the mean and makes the largest norm 1; cube makes the largest half-extent 1.
+        normals: also store the surface's unit normals.
+        test_fraction: share of each class for the test split, where the source has no split of its own.
+        shapes_per_class: how many of each category the procedural set makes.
+        dtype: how coordinates are stored.
+        licence: the licence to state in the card.
+        strict: fail if a single file must be skipped.
+        jobs: processes.
+        seed: what every random draw is made from, with the shape's name.
+    """
+    from pointvae.data.prepare import prepare
+
+    return prepare(
+        source,
+        dataset,
+        up=up,
+        points=points,
+        normalize=normalize,
+        normals=normals,
+        test_fraction=test_fraction,
+        shapes_per_class=shapes_per_class,
+        dtype=dtype,
+        licence=licence,
+        strict=strict,
+        jobs=jobs,
+        seed=seed,
+        progress=True,
+    )
+
+
+def train(
+    dataset: str,
+    run: str,
+    model: PointVAE | None = None,
+    objective: Objective | None = None,
+    epochs: int = 100,
+    batch_size: int = 32,
+    points: int = 1024,
+    learning_rate: float = 1e-3,
+    schedule: Literal["cosine", "constant"] = "cosine",
+    validation_fraction: float = 0.1,
+    seed: int = 0,
+    resume: bool = False,
+    accelerator: str = "auto",
+    devices: str = "1",
+    strategy: str = "auto",
+    num_nodes: int = 1,
+    precision: str = "32-true",
+) -> dict[str, Any]:
+    """Train a model on a dataset folder's train split.
+
+    Args:
+        dataset: the dataset folder.
+        run: the run folder to write.
+        model: the model; its parts are named by --model.encoder, --model.decoder, --model.likelihood.
+        objective: the loss: ELBO, or Consistency around it.
+        epochs: passes over the training shapes.
+        batch_size: shapes a step, on each device.
+        points: points drawn from each shape anew at each step, and points the decoder gives.
+        learning_rate: Adam's rate.
+        schedule: how the rate goes on: cosine to zero, or constant.
+        validation_fraction: share of the train split held out; the test split is never read.
+        seed: what every random draw is made from.
+        resume: go on from the run folder's last checkpoint.
+        accelerator: auto, cpu, gpu.
+        devices: how many devices, auto, or which.
+        strategy: auto, ddp.
+        num_nodes: machines.
+        precision: 32-true, bf16-mixed.
+    """
+    from pointvae.training.fit import fit
+
+    assert model is not None
+    made = fit(
+        model,
+        dataset,
+        run,
+        objective,
+        epochs=epochs,
+        batch_size=batch_size,
+        points=points,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        resume=resume,
+        accelerator=accelerator,
+        devices=devices,
+        strategy=strategy,
+        num_nodes=num_nodes,
+        precision=precision,
+        progress=True,
+    )
+    return {"run": str(made.path), "epochs": epochs, **made.metrics}
+
+
+VERBS = {"prepare": prepare, "train": train}
+
+
+def main() -> None:
+    """Entry point of the `pointvae` command."""
+    sys.exit(run(VERBS, sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

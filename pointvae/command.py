@@ -1,0 +1,163 @@
+"""The plumbing beneath the verbs: parsers from signatures, one-line errors, JSON on stdout, words on stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from pointvae.errors import InputError
+from pointvae.version import __version__
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+Verb = Callable[..., "dict[str, Any]"]
+
+
+def run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
+    """Run the command line and return its exit code: 0; 2 for bad input, told in one line on stderr.
+
+    Args:
+        verbs: the functions by name.
+        argv: the arguments, without the program's name.
+    """
+    try:
+        if not argv or argv[0] in ("-h", "--help", "help"):
+            sys.stdout.write(_overview(verbs))
+            return 0
+        if argv[0] in ("-V", "--version"):
+            sys.stdout.write(f"pointvae {__version__}\n")
+            return 0
+        if argv[0] not in verbs:
+            raise InputError(f"unknown verb {argv[0]!r}{_near(argv[0], verbs)}; see `pointvae --help`")
+        return _run_verb(argv[0], verbs[argv[0]], list(argv[1:]))
+    except InputError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted; what was finished is kept")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+
+
+def _run_verb(name: str, verb: Verb, argv: list[str]) -> int:
+    import jsonargparse
+
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("pointvae").setLevel(logging.INFO)
+    parser = _parser(name, verb)
+    arguments = _as_written(argv, verb)
+    try:
+        settings = parser.parse_args(arguments)
+        wants_json = settings.pop("json")
+        seed = settings.get("seed") or 0
+        if "model" in settings:
+            from pointvae.models.build import seeded
+
+            with seeded(seed):
+                ready = parser.instantiate(settings)
+        else:
+            ready = parser.instantiate(settings)
+    except (jsonargparse.ArgumentError, ValueError) as error:
+        raise InputError(_one_line(error, parser)) from error
+    values = {key: value for key, value in vars(ready).items() if key != "config"}
+    result = verb(**values)
+    if wants_json:
+        sys.stdout.write(json.dumps(result, indent=2) + "\n")
+    else:
+        from pointvae.present import present
+
+        present(name, result)
+    return 0
+
+
+def _parser(name: str, verb: Verb) -> ArgumentParser:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(prog=f"pointvae {name}", description=_summary(verb), exit_on_error=False)
+    parser.add_function_arguments(verb, as_positional=True, fail_untyped=True)
+    if "model" in verb.__annotations__:
+        parser.add_argument("--config", action="config", help="A YAML file of settings; options after it win.")
+        parser.set_defaults(
+            {"model": {"class_path": "pointvae.PointVAE"}, "objective": {"class_path": "pointvae.ELBO"}}
+        )
+        parser.link_arguments("points", "model.init_args.points")
+    parser.add_argument("--json", action="store_true", help="Print the result on stdout as one JSON object.")
+    return parser
+
+
+def _as_written(argv: Sequence[str], verb: Verb) -> list[str]:
+    """Allow what people type: --num-nodes for --num_nodes, and --resume for --resume true."""
+    switches = {name for name, kind in verb.__annotations__.items() if kind in (bool, "bool")}
+    out: list[str] = []
+    for i, token in enumerate(argv):
+        if token.startswith("--"):
+            option, equals, value = token[2:].partition("=")
+            option = option.replace("-", "_")
+            if option.startswith("model.") and option.split(".")[-1] == "points":
+                raise InputError("--model.points: set --points instead; the decoder gives as many as are drawn")
+            if option in switches and not equals:
+                following = argv[i + 1] if i + 1 < len(argv) else ""
+                equals, value = ("", "") if following in ("true", "false") else ("=", "true")
+            token = f"--{option}{equals}{value}"
+        out.append(token)
+    return out
+
+
+def _one_line(error: BaseException, parser: ArgumentParser) -> str:
+    """What is wrong, from the parser's page of text."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, InputError):
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    if lines and lines[0].startswith("unrecognized arguments"):
+        option = lines[0].split(": ", 1)[-1].split()[0]
+        return f"unknown option {option}{_near_option(option, parser)}; see `{parser.prog} --help`"
+    kept = [line for line in lines if "NoneType" not in line and not line.startswith(("Errors", "Given value"))]
+    return " ".join(kept) if kept else str(error)
+
+
+def _near_option(option: str, parser: ArgumentParser) -> str:
+    """The option someone may have meant, also one of the model's or the objective's."""
+    known = [text for action in parser._actions for text in action.option_strings]
+    if "--model" in known:
+        from pointvae.models.vae import PointVAE
+        from pointvae.objectives import ELBO, Consistency
+
+        for group, classes in (("model", [PointVAE]), ("objective", [ELBO, Consistency])):
+            for cls in classes:
+                known += [f"--{group}.{name}" for name in get_type_hints(cls.__init__) if name != "return"]
+    ends = [k for k in known if k.split(".")[-1].lstrip("-") == option.split("=")[0].lstrip("-")]
+    near = ends or get_close_matches(option, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _near(name: str, known: Mapping[str, Any]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _summary(verb: Verb) -> str:
+    return (verb.__doc__ or "").strip().splitlines()[0]
+
+
+def _overview(verbs: Mapping[str, Verb]) -> str:
+    width = max(map(len, verbs))
+    lines = [f"  {name:<{width}}  {_summary(verb)}" for name, verb in verbs.items()]
+    head = "usage: pointvae VERB ...\n\nLearn vectors from 3D shapes.\n\nverbs:\n"
+    tail = "\n\n`pointvae VERB --help` tells a verb's options; every verb takes --json.\n"
+    return head + "\n".join(lines) + tail
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"pointvae: error: {' '.join(message.split())}\n")
+    return 2
