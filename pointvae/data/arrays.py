@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def open_npz(path: Path, options: SourceOptions) -> Source:
     return _source(path.name, blocks, classes, [(path.name, path.stat().st_size)], options)
 
 
-def open_h5(path: Path, options: SourceOptions) -> Source:
+def open_h5(path: Path, name: str, options: SourceOptions) -> Source:
     """The clouds of one .h5 file or of a folder of them: ``data`` [n, N, 3] and ``label`` [n] or [n, 1].
 
     A file whose name holds ``train`` or ``test`` belongs to that split; class names come from
@@ -76,7 +76,7 @@ def open_h5(path: Path, options: SourceOptions) -> Source:
     classes = listing.read_text(encoding="utf-8").split() if listing.is_file() else None
     root = path if path.is_dir() else path.parent
     sizes = [(file.relative_to(root).as_posix(), file.stat().st_size) for file in files]
-    return _source(path.name, blocks, classes, sizes, options)
+    return _source(name, blocks, classes, sizes, options)
 
 
 def _read_h5(path: Path) -> Block:
@@ -136,28 +136,26 @@ def _source(
     if any(labelled) != all(labelled):
         odd = blocks[labelled.index(False)]
         raise InputError(f"{odd.where}: the {odd.split or ''} clouds have no labels, others have; label all or none")
-    top = max(
-        (int(block.labels.max()) for block in blocks if block.labels is not None and len(block.labels)), default=-1
-    )
+    highest = [int(block.labels.max()) for block in blocks if block.labels is not None and len(block.labels)]
+    top = max(highest, default=-1)
     if classes is None:
         classes = [str(label) for label in range(top + 1)]
     elif top >= len(classes):
-        raise InputError(
-            f"{name}: a label is {top}, but there are only {len(classes)} class names (0 to {len(classes) - 1})"
-        )
+        raise InputError(f"{name}: a label is {top}, but there are only {len(classes)} class names, counted from 0")
     if not all(labelled):
         classes = []
     counts = {block.points.shape[1] for block in blocks if len(block.points)}
     items = []
-    clouds = []
+    clouds: list[tuple[str, Callable[[], int | None]]] = []
     for block in blocks:
         labels = None if block.labels is None else block.labels.tolist()
-        splits = (
-            [block.split] * len(block.names) if block.split else draw_split(block.names, labels, classes, options)
-        )
+        if block.split:
+            splits = [block.split] * len(block.names)
+        else:
+            splits = draw_split(block.names, labels, classes, options)
         for row, (shape, split) in enumerate(zip(block.names, splits, strict=True)):
             load = functools.partial(_row, block.points, row)
-            items.append(Item(shape, str(split), None if labels is None else labels[row], load))
+            items.append(Item(shape, split, None if labels is None else labels[row], load))
             clouds.append((shape, functools.partial(int, block.points.shape[1])))
     return Source(
         name=name,

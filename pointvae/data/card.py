@@ -14,25 +14,8 @@ CARD = "README.md"
 MANIFEST = ".prepare.json"
 """The recipe of a preparation that is not finished; the card takes its place when it is."""
 
-HUB_LICENCES = frozenset(
-    [
-        "apache-2.0",
-        "mit",
-        "cc0-1.0",
-        "cc-by-2.0",
-        "cc-by-3.0",
-        "cc-by-4.0",
-        "cc-by-sa-3.0",
-        "cc-by-sa-4.0",
-        "cc-by-nc-4.0",
-        "cc-by-nc-sa-4.0",
-        "odc-by",
-        "odbl",
-        "pddl",
-        "unknown",
-        "other",
-    ]
-)
+HUB_LICENCES = {"unknown", "apache-2.0", "mit", "cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0"}
+"""Licences that the head may name as they are; Hugging Face takes others under ``license_name``."""
 
 
 def write_card(folder: Path, facts: dict[str, Any]) -> None:

@@ -49,7 +49,7 @@ def prepare(
         dataset: the folder to write.
         up: the source's up axis; y-up shapes are turned, since datasets are z up.
         points: points per shape; default 2,048 for meshes and files of clouds, and all that arrays hold.
-        normalize: ``sphere`` (mean at the origin, largest norm 1), ``cube`` (box centred, largest half extent 1), ``none``.
+        normalize: ``sphere`` (mean at the origin, largest norm 1), ``cube`` (box centred, half extent 1), ``none``.
         jobs: processes.
         seed: seed of the sampling and of the split.
         normals: also store the normals of the faces that the points lie on.
@@ -74,7 +74,7 @@ def prepare(
     _check_target(folder)
     with open_source(source, options) as opened:
         settings = Settings(opened.points if points is None else points, up, normalize, seed, normals, dtype)
-        _check_plan(opened, settings, points)
+        _check_plan(opened, settings, points, strict)
         recipe = {
             "format": FORMAT,
             "source": opened.name,
@@ -93,8 +93,7 @@ def prepare(
         if _is_finished(folder, recipe):
             card = read_card(folder)["pointvae"]
             if strict and card["skipped"]:
-                first = card["skipped"][0]
-                raise InputError(f"{first['file']}: {first['why']} (--strict: mend or remove the file)")
+                raise _refused(card["skipped"][0])
             return _summary(folder, card, already=True, resumed=len(plan), started=started)
         created = _start(folder, recipe)
         try:
@@ -150,10 +149,12 @@ def _check_target(folder: Path) -> None:
         )
 
 
-def _check_plan(source: Source, settings: Settings, asked: int | None) -> None:
+def _check_plan(source: Source, settings: Settings, asked: int | None, strict: bool) -> None:
     """Refuse a source without shapes, and clouds with fewer points than every shape is to have."""
     if not source.items:
         raise InputError(f"{source.name}: holds no shapes")
+    if strict and source.skipped:
+        raise _refused(source.skipped[0])
     if settings.normals and source.kind == "arrays":
         raise InputError(f"{source.name}: arrays of points have no faces to take normals from; leave out --normals")
     few: list[tuple[int, str]] = []
@@ -163,13 +164,16 @@ def _check_plan(source: Source, settings: Settings, asked: int | None) -> None:
             few.append((number, name))
     if few:
         smallest, name = min(few)
-        wanted = (
-            f"the {settings.points} of the largest" if asked is None and source.kind == "arrays" else settings.points
-        )
+        largest = asked is None and source.kind == "arrays"
+        wanted = f"the {settings.points} of the largest" if largest else f"{settings.points}"
         raise InputError(
             f"{source.name}: mixed point counts: {len(few)} of {len(source.items)} shapes hold fewer than {wanted} "
             f"points, the smallest is {name} with {smallest}; use --points {smallest} or remove them"
         )
+
+
+def _refused(skipped: dict[str, str]) -> InputError:
+    return InputError(f"{skipped['file']}: {skipped['why']} (--strict: mend or remove the file)")
 
 
 def _is_finished(folder: Path, recipe: dict[str, Any]) -> bool:
@@ -262,9 +266,8 @@ def _facts(
         )
     if not sum(split["shapes"] for split in splits.values()):
         first = skipped[0]
-        raise InputError(
-            f"{source.name}: no shape can be used ({len(skipped)} left out); {first['file']}: {first['why']}"
-        )
+        reason = f"{first['file']}: {first['why']}"
+        raise InputError(f"{source.name}: no shape can be used ({len(skipped)} left out); {reason}")
     return {
         "classes": source.classes,
         "splits": {name: splits[name] for name in SPLITS if name in splits},

@@ -109,16 +109,14 @@ def count_rows(path: Path) -> int:
 
 def cloud_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     """The numpy array [n, N, 3] of a column of clouds, without a copy where Arrow holds it in one piece."""
-    pieces = []
+    pieces: list[npt.NDArray[Any]] = []
     for chunk in column.chunks:
         points, columns = chunk.type.list_size, chunk.type.value_type.list_size
         flat = chunk.flatten().flatten().to_numpy(zero_copy_only=True)
         pieces.append(flat.reshape(len(chunk), points, columns))
-    if len(pieces) == 1:
-        return pieces[0]
-    if not pieces:
-        return np.empty((0, column.type.list_size, column.type.value_type.list_size), np.float32)
-    return np.concatenate(pieces)
+    if len(pieces) > 1:
+        return np.concatenate(pieces)
+    return pieces[0] if pieces else np.empty((0, column.type.list_size, 3), np.float32)
 
 
 def sha256(path: Path) -> str:

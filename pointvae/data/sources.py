@@ -6,18 +6,15 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pointvae.data.archives import ARCHIVES, is_archive, unpacked
 from pointvae.data.arrays import H5_SUFFIXES, open_h5, open_npz
+from pointvae.data.folders import list_shapes, open_folder
+from pointvae.data.generated import open_procedural
+from pointvae.data.readers import READERS
 from pointvae.data.source import Source, SourceOptions
 from pointvae.errors import InputError
 
-
-def _procedural(options: SourceOptions) -> Source:
-    from pointvae.data.generated import open_procedural
-
-    return open_procedural(options)
-
-
-NAMED: dict[str, Callable[[SourceOptions], Source]] = {"procedural": _procedural}
+NAMED: dict[str, Callable[[SourceOptions], Source]] = {"procedural": open_procedural}
 """Sources that are given by name: what makes each of them."""
 
 
@@ -34,13 +31,26 @@ def open_source(source: str | Path, options: SourceOptions) -> Iterator[Source]:
         return
     path = Path(source)
     if not path.exists():
-        raise InputError(
-            f"{source}: no such file or folder, nor a named set ({', '.join(sorted(NAMED))}); check the spelling"
-        )
-    suffix = path.suffix.lower()
-    if suffix == ".npz":
+        names = ", ".join(sorted(NAMED))
+        raise InputError(f"{source}: no such file or folder, nor a named set ({names}); check the spelling")
+    if path.is_dir():
+        yield _open_directory(path, path.resolve().name, options)
+    elif is_archive(path):
+        with unpacked(path, (*READERS, *H5_SUFFIXES)) as folder:
+            yield _open_directory(folder, path.name, options, wrapped=True)
+    elif path.suffix.lower() == ".npz":
         yield open_npz(path, options)
-    elif suffix in H5_SUFFIXES:
-        yield open_h5(path, options)
+    elif path.suffix.lower() in H5_SUFFIXES:
+        yield open_h5(path, path.name, options)
+    elif path.suffix.lower() in READERS:
+        raise InputError(f"{source}: a single shape is not a data set; give the folder that holds the shapes")
     else:
-        raise InputError(f"{source}: not a source that can be read")
+        kinds = ", ".join(("a folder", *ARCHIVES, ".npz", *H5_SUFFIXES))
+        raise InputError(f"{source}: not a source that can be read; give {kinds}")
+
+
+def _open_directory(folder: Path, name: str, options: SourceOptions, wrapped: bool = False) -> Source:
+    shapes = [file for file in list_shapes(folder) if not file.lower().endswith(".txt")]
+    if not shapes and any(path.suffix.lower() in H5_SUFFIXES for path in folder.rglob("*")):
+        return open_h5(folder, name, options)
+    return open_folder(folder, name, options, wrapped)

@@ -1,0 +1,151 @@
+"""A folder of files as a source: which file is which class and which split, read off the names of its folders."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pointvae.data.clouds import count_points
+from pointvae.data.readers import CLOUDS, READERS, read_file
+from pointvae.data.source import MESH_POINTS, SPLITS, Item, Source, SourceOptions, draw_split, fingerprint
+from pointvae.errors import InputError
+
+SPLIT_FOLDERS = {
+    "train": "train",
+    "test": "test",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file: its name within the source, and the class and split that its folders say, if any."""
+
+    name: str
+    category: str | None
+    split: str | None
+
+
+def open_folder(root: Path, name: str, options: SourceOptions, wrapped: bool = False) -> Source:
+    """The shapes in a folder, where the class is the folder.
+
+    Understood are CLASS/FILE, CLASS/train|test/FILE, train|test/CLASS/FILE, and the same without classes; deeper
+    folders beneath a class belong to it. Where there is no split, one is drawn.
+
+    Args:
+        root: the folder.
+        name: what to call it.
+        options: for the split that is drawn where there is none.
+        wrapped: whether one folder around everything is only a wrapper, as it is in most archives.
+
+    Raises:
+        InputError: no file can be read, or some classes are split and others not.
+    """
+    files = list_shapes(root)
+    if not files:
+        raise InputError(f"{name}: no shapes in this folder; suffixes that are read: {', '.join(READERS)}")
+    base, files = _unwrap(root, files, wrapped)
+    entries, skipped = arrange(name, files)
+    classes = sorted({entry.category for entry in entries if entry.category is not None})
+    index = {category: label for label, category in enumerate(classes)}
+    labels = [index[entry.category] for entry in entries if entry.category is not None]
+    drawn = entries[0].split is None
+    if drawn:
+        splits = draw_split([entry.name for entry in entries], labels or None, classes, options)
+    else:
+        splits = [entry.split or "train" for entry in entries]
+    items = [
+        Item(entry.name, split, labels[row] if labels else None, functools.partial(read_file, base / entry.name))
+        for row, (entry, split) in enumerate(zip(entries, splits, strict=True))
+    ]
+    return Source(
+        name=name,
+        kind="folder",
+        classes=classes,
+        items=sorted(items, key=lambda item: (SPLITS.index(item.split), item.name)),
+        fingerprint=fingerprint([(file, (base / file).stat().st_size) for file in files]),
+        points=MESH_POINTS,
+        parallel=True,
+        skipped=skipped,
+        options={"test_fraction": options.test_fraction} if drawn else {},
+        clouds=[
+            (entry.name, functools.partial(count_points, base / entry.name))
+            for entry in entries
+            if PurePosixPath(entry.name).suffix.lower() in CLOUDS
+        ],
+    )
+
+
+def list_shapes(root: Path) -> list[str]:
+    """The files beneath a folder whose suffix is read, as sorted relative names; hidden ones are passed over."""
+    names = []
+    for path in root.rglob("*"):
+        relative = path.relative_to(root)
+        hidden = any(part.startswith((".", "__MACOSX")) for part in relative.parts)
+        if path.suffix.lower() in READERS and not hidden and path.is_file():
+            names.append(relative.as_posix())
+    return sorted(names)
+
+
+def arrange(source: str, files: Sequence[str]) -> tuple[list[Entry], list[dict[str, str]]]:
+    """The class and split of each file by its folders, and the files that stand where neither can be told.
+
+    Raises:
+        InputError: some classes have train/ and test/ folders and others have not.
+    """
+    tops = {PurePosixPath(file).parts[0] for file in files if "/" in file}
+    if not tops:
+        return [Entry(file, None, None) for file in files], []
+    outer = tops <= SPLIT_FOLDERS.keys()
+    entries: list[Entry] = []
+    outside: list[str] = []
+    for file in files:
+        folders = PurePosixPath(file).parts[:-1]
+        if not folders:
+            outside.append(file)
+        elif outer:
+            entries.append(Entry(file, folders[1] if len(folders) > 1 else None, SPLIT_FOLDERS[folders[0]]))
+        else:
+            split = SPLIT_FOLDERS.get(folders[1]) if len(folders) > 1 else None
+            entries.append(Entry(file, folders[0], split))
+    if outer and any(entry.category for entry in entries):
+        outside += [entry.name for entry in entries if entry.category is None]
+        entries = [entry for entry in entries if entry.category is not None]
+    if not outer:
+        split_classes = {entry.category for entry in entries if entry.split}
+        unsplit = sorted(str(entry.category) for entry in entries if entry.category not in split_classes)
+        if split_classes and unsplit:
+            raise InputError(
+                f"{source}: class {min(map(str, split_classes))} has train/ and test/ folders, class {unsplit[0]} "
+                "has not; give every class both, or none"
+            )
+        if split_classes:
+            outside += [entry.name for entry in entries if entry.split is None]
+            entries = [entry for entry in entries if entry.split is not None]
+    skipped = [
+        {"file": file, "why": "stands outside the folders of classes and splits"}
+        for file in sorted(outside)
+        if not file.lower().endswith(".txt")
+    ]
+    return entries, skipped
+
+
+def _unwrap(root: Path, files: list[str], wrapped: bool) -> tuple[Path, list[str]]:
+    """Step into a folder that holds everything and is neither a class nor a split."""
+    parts = [PurePosixPath(file).parts for file in files if not (file.lower().endswith(".txt") and "/" not in file)]
+    if len({part[0] for part in parts}) != 1 or any(len(part) < 3 for part in parts) or parts[0][0] in SPLIT_FOLDERS:
+        return root, files
+    second = {part[1] for part in parts} <= SPLIT_FOLDERS.keys()
+    if second:
+        sure = all(len(part) > 3 for part in parts)
+    else:
+        sure = wrapped or all(len(part) > 3 and part[2] in SPLIT_FOLDERS for part in parts)
+    if not sure:
+        return root, files
+    top = parts[0][0]
+    inside = [file[len(top) + 1 :] for file in files if file.startswith(f"{top}/")]
+    return _unwrap(root / top, inside, wrapped)

@@ -1,0 +1,101 @@
+"""One file of a mesh or a cloud, read into a `Geometry`; a fault of the file is named in one line."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pointvae.data.clouds import read_npy, read_pcd, read_xyz
+from pointvae.data.sampling import Geometry
+from pointvae.errors import InputError
+
+
+def read_mesh(path: Path) -> Geometry:
+    """A mesh file, read by trimesh from its bytes alone: no material, texture or other file is opened.
+
+    The parts of a scene are put where the scene has them. A .ply without faces is a cloud.
+    """
+    scene = _load_scene(path)
+    vertices, faces, loose, start = [], [], [], 0
+    for node in scene.graph.nodes_geometry:
+        transform, name = scene.graph[node]
+        part = scene.geometry[name]
+        if not hasattr(part, "vertices"):
+            continue
+        placed = np.asarray(part.vertices, dtype=np.float64) @ transform[:3, :3].T + transform[:3, 3]
+        triangles = np.asarray(getattr(part, "faces", np.empty((0, 3))), dtype=np.int64).reshape(-1, 3)
+        if len(triangles) == 0:
+            loose.append(placed)
+            continue
+        mirrored = np.linalg.det(transform[:3, :3]) < 0
+        faces.append((triangles[:, ::-1] if mirrored else triangles) + start)
+        vertices.append(placed)
+        start += len(placed)
+    if faces:
+        return _checked(np.concatenate(vertices), np.concatenate(faces))
+    points = np.concatenate(loose) if loose else np.empty((0, 3))
+    if len(points) == 0:
+        raise InputError(f"the file holds no shape: it is empty, cut short or not {path.suffix}")
+    if path.suffix.lower() != ".ply":
+        raise InputError("the mesh has no faces; give it faces, or save its points as .xyz or .ply")
+    return Geometry(points)
+
+
+READERS: dict[str, Callable[[Path], Geometry]] = {
+    ".off": read_mesh,
+    ".obj": read_mesh,
+    ".ply": read_mesh,
+    ".stl": read_mesh,
+    ".glb": read_mesh,
+    ".pcd": read_pcd,
+    ".xyz": read_xyz,
+    ".txt": read_xyz,
+    ".npy": read_npy,
+}
+"""Which function reads which suffix: the place to touch to add a format."""
+
+CLOUDS = (".pcd", ".xyz", ".txt", ".npy", ".ply")
+"""Suffixes of files that hold clouds, or may."""
+
+
+def read_file(path: Path) -> Geometry:
+    """The mesh or the cloud in a file; a fault is told without the file's name, which the caller knows.
+
+    Raises:
+        InputError: the file is empty, damaged, of an unknown kind, or holds no shape.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"the suffix {path.suffix or '(none)'} is not read; use one of {', '.join(READERS)}")
+    try:
+        if path.stat().st_size == 0:
+            raise InputError("the file is empty")
+        return reader(path)
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"cannot be opened ({error.strerror or error})") from error
+    except Exception as error:  # parsers of foreign formats fail in every way there is
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"damaged or not {path.suffix} ({text[:120]})") from error
+
+
+def _load_scene(path: Path) -> Any:
+    import trimesh
+
+    kind = path.suffix.lower()[1:]
+    data = io.BytesIO(path.read_bytes())  # bytes carry no path, so nothing beside the file can be resolved
+    options: dict[str, Any] = {"process": False, "skip_materials": True}
+    if hasattr(trimesh, "load_scene"):
+        return trimesh.load_scene(data, file_type=kind, **options)
+    return trimesh.load(data, file_type=kind, force="scene", **options)
+
+
+def _checked(vertices: Any, faces: Any) -> Geometry:
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise InputError(f"a face names vertex {faces.max()}, but there are only {len(vertices)}")
+    return Geometry(vertices, faces)
