@@ -1,0 +1,100 @@
+"""Nearest points and the Chamfer distance against loops over points."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pointvae.geometry import chunks
+from pointvae.geometry.distances import (
+    chamfer_distance,
+    nearest,
+    nearest_indices,
+    pairwise_squared_distances,
+)
+
+SIZES = st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7))
+
+
+def clouds(sizes: tuple[int, int, int], seed: int, dtype=torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    batch, n, m = sizes
+    return tuple(torch.randn(batch, k, 3, generator=generator, dtype=dtype) for k in (n, m))
+
+
+def chamfer_by_loops(x: np.ndarray, y: np.ndarray) -> float:
+    there = np.mean([min(((p - q) ** 2).sum() for q in y) for p in x])
+    back = np.mean([min(((q - p) ** 2).sum() for p in x) for q in y])
+    return float(there + back)
+
+
+@given(SIZES, st.integers(0, 99))
+@settings(max_examples=50, deadline=None)
+def test_chamfer_equals_loops_over_points(sizes, seed):
+    x, y = clouds(sizes, seed)
+    expected = [chamfer_by_loops(a, b) for a, b in zip(x.numpy(), y.numpy(), strict=True)]
+    np.testing.assert_allclose(chamfer_distance(x, y).numpy(), expected, rtol=1e-9)
+
+
+@given(SIZES, st.integers(0, 99))
+@settings(max_examples=50, deadline=None)
+def test_a_masked_cloud_gives_what_the_shorter_cloud_gives(sizes, seed):
+    x, y = clouds(sizes, seed)
+    junk = torch.full((sizes[0], 2, 3), 0.01, dtype=x.dtype)  # near everything, so that leaks would win
+    x_mask, y_mask = (torch.cat([torch.ones(c.shape[:2]), torch.zeros(sizes[0], 2)], 1).bool() for c in (x, y))
+    padded = chamfer_distance(torch.cat([x, junk], 1), torch.cat([y, junk], 1), x_mask, y_mask)
+    torch.testing.assert_close(padded, chamfer_distance(x, y))
+
+
+@given(SIZES, st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_chamfer_ignores_the_order_of_points_and_swaps_its_arguments(sizes, seed):
+    x, y = clouds(sizes, seed)
+    order = torch.randperm(sizes[1], generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(chamfer_distance(x[:, order], y), chamfer_distance(x, y))
+    torch.testing.assert_close(chamfer_distance(y, x), chamfer_distance(x, y))
+
+
+def test_identical_float32_clouds_are_exactly_zero_apart():
+    x, _ = clouds((2, 500, 1), 0, torch.float32)
+    assert (chamfer_distance(x, x.clone()) == 0).all()
+
+
+def test_pairwise_distances_are_never_negative_and_keep_digits_far_from_the_origin():
+    x, y = clouds((2, 40, 50), 1)
+    expected = (x.unsqueeze(2) - y.unsqueeze(1)).square().sum(-1)
+    near = pairwise_squared_distances(x.float() + 100.0, y.float() + 100.0)
+    assert (near >= 0).all()
+    torch.testing.assert_close(near.double(), expected, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("budget", [1, 64, 10**9])
+def test_the_chunk_size_changes_nothing(monkeypatch, budget):
+    x, y = clouds((3, 33, 17), 2)
+    mask = torch.arange(17).expand(3, 17) < torch.tensor([[17], [3], [9]])
+    expected = nearest_indices(x, y, mask)
+    monkeypatch.setattr(chunks, "CPU_BYTES", budget)
+    assert torch.equal(nearest_indices(x, y, mask), expected)
+
+
+def test_gradient_equals_finite_differences():
+    x, y = clouds((2, 4, 5), 3)
+    mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    inputs = (x.requires_grad_(), y.requires_grad_())
+    assert torch.autograd.gradcheck(lambda a, b: chamfer_distance(a, b, y_mask=mask), inputs)
+
+
+def test_collapsed_predictions_give_finite_gradients():
+    x = torch.zeros(2, 30, 3, requires_grad=True)
+    _, y = clouds((2, 1, 30), 4, torch.float32)
+    chamfer_distance(x, y).sum().backward()
+    assert torch.isfinite(x.grad).all()
+
+
+def test_nearest_returns_the_distance_to_the_index_it_names():
+    x, y = clouds((2, 9, 11), 5)
+    squared, index = nearest(x, y)
+    for b in range(2):
+        for i in range(9):
+            assert squared[b, i] == pytest.approx(float((x[b, i] - y[b, index[b, i]]).square().sum()))
