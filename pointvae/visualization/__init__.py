@@ -1,0 +1,1 @@
+"""Pictures of clouds and latents, and clouds as files."""

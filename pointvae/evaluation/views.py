@@ -1,0 +1,113 @@
+"""How an evaluation sees each shape: which of its points, and turned how."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from pointvae.data.dataset import Shapes
+from pointvae.errors import InputError
+
+Rotation = Literal["none", "z", "so3"]
+ROTATIONS: tuple[str, ...] = get_args(Rotation)
+
+Floats = npt.NDArray[np.float32]
+
+_SUBSET, _TURN = 0, 1  # the two streams of each shape, so that a turn changes no subset
+
+
+@dataclass(frozen=True)
+class View:
+    """A subset of points and a rotation for each shape, fixed by (seed, place of the shape) and nothing else.
+
+    Args:
+        points: points drawn from each shape, without repetition; all in their stored order when absent.
+        rotation: ``none``, ``z`` (about the up axis, uniform) or ``so3`` (Haar-uniform).
+        seed: what subsets and rotations are drawn from.
+
+    Raises:
+        InputError: an argument is unknown or out of range.
+    """
+
+    points: int | None = None
+    rotation: Rotation = "none"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.points is not None and self.points < 1:
+            raise InputError(f"--points {self.points}: must be at least 1")
+        if self.rotation not in ROTATIONS:
+            raise InputError(f"--rotation {self.rotation}: unknown; choose from {', '.join(ROTATIONS)}")
+        if self.seed < 0:
+            raise InputError(f"--seed {self.seed}: must not be negative")
+
+    def clouds(self, shapes: Shapes, batch_size: int) -> Iterator[Floats]:
+        """The shapes as seen, in batches (at most batch_size, points, 3).
+
+        Raises:
+            InputError: the shapes have fewer points than asked for, or the batch size is below 1.
+        """
+        if batch_size < 1:
+            raise InputError(f"--batch_size {batch_size}: must be at least 1")
+        self._check(shapes)
+        for start in range(0, len(shapes), batch_size):
+            places = range(start, min(start + batch_size, len(shapes)))
+            yield np.stack([self._cloud(shapes, place) for place in places])
+
+    def all_clouds(self, shapes: Shapes) -> Floats:
+        """The shapes as seen, at once (n, points, 3)."""
+        self._check(shapes)
+        count = self.points or shapes.points.shape[1]
+        seen = np.empty((len(shapes), count, 3), np.float32)
+        for place in range(len(shapes)):
+            seen[place] = self._cloud(shapes, place)
+        return seen
+
+    def subsample_hash(self, shapes: Shapes) -> str:
+        """SHA-256 over the indices of the points seen of every shape (little-endian int32), as hexadecimal."""
+        self._check(shapes)
+        digest = hashlib.sha256()
+        for place in range(len(shapes)):
+            digest.update(self._subset(shapes.points.shape[1], place).astype("<i4").tobytes())
+        return digest.hexdigest()
+
+    def _check(self, shapes: Shapes) -> None:
+        stored = shapes.points.shape[1]
+        if self.points is not None and self.points > stored:
+            raise InputError(
+                f"--points {self.points}: the shapes have {stored} points each; ask for at most {stored}, "
+                "or prepare the dataset with more"
+            )
+
+    def _cloud(self, shapes: Shapes, place: int) -> Floats:
+        cloud: Floats = shapes.points[place][self._subset(shapes.points.shape[1], place)]
+        if self.rotation != "none":
+            cloud = (cloud @ self._turn(place).T).astype(np.float32)
+        return cloud
+
+    def _subset(self, stored: int, place: int) -> npt.NDArray[np.int64]:
+        if self.points is None or self.points == stored:
+            return np.arange(stored)
+        return np.random.default_rng((self.seed, place, _SUBSET)).permutation(stored)[: self.points]
+
+    def _turn(self, place: int) -> npt.NDArray[np.float64]:
+        rng = np.random.default_rng((self.seed, place, _TURN))
+        if self.rotation == "z":
+            angle = rng.uniform(0, 2 * math.pi)
+            w, x, y, z = math.cos(angle / 2), 0.0, 0.0, math.sin(angle / 2)
+        else:  # a unit quaternion uniform on the sphere is a Haar-uniform rotation (Shoemake 1992)
+            quaternion = rng.standard_normal(4)
+            w, x, y, z = quaternion / np.linalg.norm(quaternion)
+        return np.array(
+            [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+            ]
+        )
