@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pointvae.data import shards
+from pointvae.data.parallel import progress_bar, workers
 from pointvae.data.sampling import Geometry, Normalize, Up, shape_rng, to_cloud
 from pointvae.data.source import SPLITS, Item, Source
 from pointvae.errors import InputError
@@ -37,6 +38,7 @@ class Made:
     points: npt.NDArray[Any]
     normals: npt.NDArray[Any] | None
     factors: str
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def make_row(load: Callable[[], Geometry], name: str, settings: Settings) -> Mad
     if not np.isfinite(stored).all():
         return f"its coordinates are too large for {settings.dtype}; use --normalize sphere"
     factors = json.dumps(geometry.factors, sort_keys=True) if geometry.factors is not None else ""
-    return Made(stored, None if normals is None else normals.astype(settings.dtype), factors)
+    return Made(stored, None if normals is None else normals.astype(settings.dtype), factors, geometry.digest())
 
 
 def build(
@@ -98,24 +100,29 @@ def build(
         InputError: with ``strict``, at the first shard that had to leave a file out.
     """
     missing = [shard for shard in plan if not _is_whole(folder / shard.file)]
-    with _workers(jobs if source.parallel else 1) as run, _bar(progress) as tell:
-        tell(sum(len(shard.items) for shard in missing), None)
+    total = sum(len(shard.items) for shard in missing)
+    with workers(jobs if source.parallel else 1) as run, progress_bar(progress, "preparing", total) as tell:
         for shard in missing:
             made: list[Made] = []
             kept: list[Item] = []
             skipped: list[dict[str, str]] = []
-            for item, row in zip(shard.items, run(shard.items, settings), strict=True):
+            for item, row in zip(shard.items, run(row_calls(shard.items, settings)), strict=True):
                 if isinstance(row, Made):
                     made.append(row)
                     kept.append(item)
-                    tell(1, None)
+                    tell(None)
                 else:
                     skipped.append({"file": item.name, "why": row})
-                    tell(1, f"left out {item.name}: {row}")
+                    tell(f"left out {item.name}: {row}")
                     if strict:
                         raise InputError(f"{item.name}: {row} (--strict: mend or remove the file)")
             shards.write_shard(folder / shard.file, _rows(made, kept, skipped, source, settings))
     return len(plan) - len(missing)
+
+
+def row_calls(items: list[Item], settings: Settings) -> Iterator[Callable[[], Made | str]]:
+    """A call of `make_row` for each item, to be run anywhere."""
+    return (functools.partial(make_row, item.load, item.name, settings) for item in items)
 
 
 def _rows(
@@ -132,6 +139,7 @@ def _rows(
         else None,
         factors=[row.factors for row in made] if source.factors else None,
         skipped=skipped,
+        digests=[row.digest for row in made],
     )
 
 
@@ -143,55 +151,3 @@ def _is_whole(path: Path) -> bool:
     except InputError:
         return False
     return True
-
-
-Runner = Callable[[list[Item], Settings], Iterable[Made | str]]
-
-
-@contextlib.contextmanager
-def _workers(jobs: int) -> Iterator[Runner]:
-    """A function that makes rows, in order: here, or spread over processes by joblib."""
-    if jobs == 1:
-        yield lambda items, settings: (make_row(item.load, item.name, settings) for item in items)
-        return
-    from joblib import Parallel, delayed
-
-    with Parallel(n_jobs=jobs, return_as="generator") as pool:
-        yield lambda items, settings: pool(delayed(make_row)(item.load, item.name, settings) for item in items)
-
-
-@contextlib.contextmanager
-def _bar(progress: bool) -> Iterator[Callable[[int, str | None], None]]:
-    """A function that takes the total first, then steps and lines to show; silent unless ``progress``."""
-    if not progress:
-        yield lambda step, line: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("preparing", total=None)
-
-        def tell(step: int, line: str | None) -> None:
-            if bar.tasks[0].total is None:
-                bar.update(task, total=step)
-                return
-            bar.advance(task, step)
-            if line:
-                bar.console.print(line, markup=False, highlight=False)
-
-        yield tell

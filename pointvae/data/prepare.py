@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from pathlib import Path
 from typing import Any, get_args
 
 from pointvae.data import shards
 from pointvae.data.building import Settings, Shard, build, plan_shards
-from pointvae.data.card import CARD, MANIFEST, is_dataset, read_card, write_card
+from pointvae.data.card import read_card
 from pointvae.data.sampling import Normalize, Up
-from pointvae.data.source import SPLITS, Source, SourceOptions
+from pointvae.data.source import SPLITS, Source, SourceOptions, check_counts
 from pointvae.data.sources import open_source
+from pointvae.data.target import check_target, finish, is_finished, remove, start
 from pointvae.errors import InputError
 
 FORMAT = 1
@@ -71,7 +70,7 @@ def prepare(
     folder = Path(dataset)
     _check_options(up, points, normalize, jobs, seed, test_fraction, shapes_per_class, dtype, shard_size)
     options = SourceOptions(seed=seed, test_fraction=test_fraction, shapes_per_class=shapes_per_class)
-    _check_target(folder)
+    check_target(folder)
     with open_source(source, options) as opened:
         settings = Settings(opened.points if points is None else points, up, normalize, seed, normals, dtype)
         _check_plan(opened, settings, points, strict)
@@ -90,22 +89,19 @@ def prepare(
             "licence": licence or opened.licence,
         }
         plan = plan_shards(opened, shard_size)
-        if _is_finished(folder, recipe):
+        if is_finished(folder, recipe):
             card = read_card(folder)["pointvae"]
             if strict and card["skipped"]:
                 raise _refused(card["skipped"][0])
             return _summary(folder, card, already=True, resumed=len(plan), started=started)
-        created = _start(folder, recipe)
+        created = start(folder, recipe)
         try:
             there = build(folder, opened, plan, settings, jobs=jobs, strict=strict, progress=progress)
             facts = _facts(folder, opened, plan, settings, recipe)
         except InputError:
-            _remove(folder, plan, created)
+            remove(folder, (shard.file for shard in plan), created)
             raise
-    write_card(folder, facts)
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for leftover in folder.glob(".*.tmp"):
-        leftover.unlink()
+    finish(folder, facts)
     return _summary(folder, facts, already=False, resumed=there, started=started)
 
 
@@ -136,19 +132,6 @@ def _check_options(
         raise InputError(f"--test_fraction {test_fraction}: must be at least 0 and less than 1")
 
 
-def _check_target(folder: Path) -> None:
-    """Refuse a folder that holds something else, before anything is read."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; choose another folder for the dataset")
-    if not folder.is_dir() or (folder / MANIFEST).is_file() or is_dataset(folder):
-        return
-    others = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".tmp"))
-    if others:
-        raise InputError(
-            f"{folder}: holds {others[0]} and is not a dataset folder; choose another folder, or empty this one"
-        )
-
-
 def _check_plan(source: Source, settings: Settings, asked: int | None, strict: bool) -> None:
     """Refuse a source without shapes, and clouds with fewer points than every shape is to have."""
     if not source.items:
@@ -157,86 +140,11 @@ def _check_plan(source: Source, settings: Settings, asked: int | None, strict: b
         raise _refused(source.skipped[0])
     if settings.normals and source.kind == "arrays":
         raise InputError(f"{source.name}: arrays of points have no faces to take normals from; leave out --normals")
-    few: list[tuple[int, str]] = []
-    for name, count in source.clouds:
-        number = count()
-        if number is not None and 1 < number < settings.points:
-            few.append((number, name))
-    if few:
-        smallest, name = min(few)
-        largest = asked is None and source.kind == "arrays"
-        wanted = f"the {settings.points} of the largest" if largest else f"{settings.points}"
-        raise InputError(
-            f"{source.name}: mixed point counts: {len(few)} of {len(source.items)} shapes hold fewer than {wanted} "
-            f"points, the smallest is {name} with {smallest}; use --points {smallest} or remove them"
-        )
+    check_counts(source, settings.points, told=asked is not None)
 
 
 def _refused(skipped: dict[str, str]) -> InputError:
     return InputError(f"{skipped['file']}: {skipped['why']} (--strict: mend or remove the file)")
-
-
-def _is_finished(folder: Path, recipe: dict[str, Any]) -> bool:
-    """Whether the folder is complete and whole; damaged shards are removed, to be made again."""
-    if (folder / CARD).is_file():
-        facts = read_card(folder)["pointvae"]
-        _compare(folder, facts["recipe"], recipe)
-        bad = [row["file"] for row in facts["shards"] if not _same(folder / row["file"], row["sha256"])]
-        if not bad:
-            (folder / MANIFEST).unlink(missing_ok=True)
-            return True
-        _write_manifest(folder, recipe)
-        (folder / CARD).unlink()
-        for file in bad:
-            (folder / file).unlink(missing_ok=True)
-    elif (folder / MANIFEST).is_file():
-        try:
-            before = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{folder / MANIFEST}: damaged; remove {folder} and prepare it anew") from error
-        _compare(folder, before, recipe)
-    return False
-
-
-def _same(path: Path, checksum: str) -> bool:
-    return path.is_file() and shards.sha256(path) == checksum
-
-
-def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    for key in now.keys() | before.keys():
-        old, new = before.get(key), now.get(key)
-        if old == new:
-            continue
-        what = {
-            "fingerprint": "was prepared when the source had other files",
-            "format": "was prepared by another version of pointvae",
-            "source": f"was prepared from {old}, not from {new}",
-        }.get(key, f"was prepared with --{key} {old}, not {new}")
-        raise InputError(f"{folder}: {what}; remove it or choose another folder")
-
-
-def _start(folder: Path, recipe: dict[str, Any]) -> bool:
-    """Make the folder with the recipe in it; return whether it was not there before."""
-    created = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_manifest(folder, recipe)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
-    return created
-
-
-def _write_manifest(folder: Path, recipe: dict[str, Any]) -> None:
-    temporary = folder / f"{MANIFEST}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(recipe, indent=1), encoding="utf-8")
-    os.replace(temporary, folder / MANIFEST)
-
-
-def _remove(folder: Path, plan: list[Shard], created: bool) -> None:
-    for name in [shard.file for shard in plan] + [MANIFEST]:
-        (folder / name).unlink(missing_ok=True)
-    if created and not any(folder.iterdir()):
-        folder.rmdir()
 
 
 def _facts(

@@ -33,6 +33,11 @@ class Geometry:
     faces: npt.NDArray[np.int64] | None = None
     factors: dict[str, float] | None = None
 
+    def digest(self) -> str:
+        """Sixteen digits that are equal for equal triangles, or points, in the same order."""
+        soup = self.vertices if self.faces is None else self.vertices[self.faces]
+        return hashlib.sha256(soup.astype(np.float32).tobytes()).hexdigest()[:16]
+
 
 def shape_rng(seed: int, name: str) -> np.random.Generator:
     """The generator of one shape, made from the seed and the shape's name alone.
@@ -159,8 +164,13 @@ def to_cloud(
 
 def thin(points: npt.NDArray[Any], count: int, rng: np.random.Generator) -> npt.NDArray[Any]:
     """``count`` of the points [V, 3], drawn without replacement; all of them, in order, where V equals ``count``."""
-    if len(points) < count:
-        raise InputError(f"the cloud holds {len(points)} points, fewer than the {count} asked for")
     if len(points) == count:
         return points
-    return np.asarray(points[rng.permutation(len(points))[:count]])
+    return np.asarray(points[thin_index(len(points), count, rng)])
+
+
+def thin_index(have: int, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Which ``count`` of ``have`` points stay, in random order."""
+    if have < count:
+        raise InputError(f"the cloud holds {have} points, fewer than the {count} asked for; use --points {have}")
+    return rng.permutation(have)[:count]

@@ -19,6 +19,9 @@ from pointvae.errors import InputError
 SKIPPED_KEY = b"pointvae.skipped"
 """The metadata key under which a shard keeps the files that it had to leave out."""
 
+DIGESTS_KEY = b"pointvae.digests"
+"""The metadata key under which a shard keeps a digest of each shape as it was before sampling."""
+
 
 @dataclass
 class Rows:
@@ -31,6 +34,7 @@ class Rows:
     normals: npt.NDArray[Any] | None = None
     factors: list[str] | None = None
     skipped: list[dict[str, str]] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
 
 
 def shard_name(split: str, index: int, count: int) -> str:
@@ -61,7 +65,8 @@ def write_shard(path: Path, rows: Rows) -> None:
     if rows.factors is not None:
         columns["factors"] = pa.array(rows.factors, pa.string())
     table = pa.table(columns)
-    table = table.replace_schema_metadata({SKIPPED_KEY: json.dumps(rows.skipped).encode()})
+    notes = {SKIPPED_KEY: json.dumps(rows.skipped).encode(), DIGESTS_KEY: json.dumps(rows.digests).encode()}
+    table = table.replace_schema_metadata(notes)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         pq.write_table(
@@ -91,12 +96,22 @@ def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
 
 def read_skipped(path: Path) -> list[dict[str, str]]:
     """The files that a shard had to leave out, each with ``file`` and ``why``."""
+    skipped: list[dict[str, str]] = _read_note(path, SKIPPED_KEY)
+    return skipped
+
+
+def read_digests(path: Path) -> list[str]:
+    """The digest of each shape of a shard: equal where the meshes or clouds in the source are equal."""
+    digests: list[str] = _read_note(path, DIGESTS_KEY)
+    return digests
+
+
+def _read_note(path: Path, key: bytes) -> Any:
     try:
         metadata = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, str(error).splitlines()[0]) from error
-    skipped: list[dict[str, str]] = json.loads(metadata.get(SKIPPED_KEY, b"[]"))
-    return skipped
+    return json.loads(metadata.get(key, b"[]"))
 
 
 def count_rows(path: Path) -> int:
@@ -131,6 +146,5 @@ def sha256(path: Path) -> str:
 def damaged(path: Path, why: str) -> InputError:
     """The error for a shard that cannot be read as it was written."""
     return InputError(
-        f"{path}: the shard is damaged ({why}); delete {path.name} and README.md there, "
-        "then run the same `pointvae prepare` again"
+        f"{path}: the shard is damaged ({why}); run the same `pointvae prepare` again, it makes such shards anew"
     )

@@ -116,3 +116,28 @@ def draw_split(
 
 def _rank(seed: int, name: str) -> bytes:
     return hashlib.sha256(f"split\0{seed}\0{name}".encode()).digest()
+
+
+def check_counts(source: Source, points: int, *, told: bool) -> None:
+    """Refuse clouds with fewer points than every shape is to have; single points are left to the sampler.
+
+    Args:
+        source: the plan.
+        points: points per shape.
+        told: whether the user asked for that number.
+
+    Raises:
+        InputError: how many clouds hold too few, and which one the fewest.
+    """
+    few: list[tuple[int, str]] = []
+    for name, count in source.clouds:
+        number = count()
+        if number is not None and 1 < number < points:
+            few.append((number, name))
+    if few:
+        smallest, name = min(few)
+        wanted = f"{points}" if told else f"{points} (the {'largest' if source.kind == 'arrays' else 'default'})"
+        raise InputError(
+            f"{source.name}: mixed point counts: {len(few)} of {len(source.items)} shapes hold fewer points than "
+            f"{wanted}, {name} only {smallest}; use --points {smallest}, or remove such shapes"
+        )

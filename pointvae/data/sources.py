@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pointvae.data.archives import ARCHIVES, is_archive, unpacked
 from pointvae.data.arrays import H5_SUFFIXES, open_h5, open_npz
+from pointvae.data.card import is_dataset
 from pointvae.data.folders import list_shapes, open_folder
 from pointvae.data.generated import open_procedural
 from pointvae.data.readers import READERS
@@ -33,6 +34,8 @@ def open_source(source: str | Path, options: SourceOptions) -> Iterator[Source]:
     if not path.exists():
         names = ", ".join(sorted(NAMED))
         raise InputError(f"{source}: no such file or folder, nor a named set ({names}); check the spelling")
+    if path.is_dir() and is_dataset(path):
+        raise InputError(f"{source}: is a dataset folder already; prepare wants the shapes it was made from")
     if path.is_dir():
         yield _open_directory(path, path.resolve().name, options)
     elif is_archive(path):
