@@ -14,7 +14,7 @@ from pointvae.models.decoders import DECODERS
 from pointvae.models.encoders import ENCODERS
 from pointvae.models.likelihoods import LIKELIHOODS
 
-LOG_STD_RANGE = (-7.0, 5.0)  # keeps every variance and KL finite in float32
+LOG_STD_LIMIT = 6.0  # keeps every variance and KL finite in float32
 
 
 def rsample(posterior: Independent[Normal], generator: Generator | None = None) -> Tensor:
@@ -22,6 +22,30 @@ def rsample(posterior: Independent[Normal], generator: Generator | None = None) 
     mean, std = posterior.mean, posterior.stddev
     noise = torch.randn(mean.shape, device=mean.device, dtype=mean.dtype, generator=generator)
     return mean + std * noise
+
+
+class GaussianHead(nn.Module):
+    """Features to a diagonal Gaussian: centred and scaled by batch norm, then one linear layer.
+
+    The norm has no weights. Without it the large common part of pooled features lets one step of Adam move every
+    mean and scale at once: the KL jumps at the start and never quite recovers.
+
+    Args:
+        features: F.
+        latent_dim: D.
+    """
+
+    def __init__(self, features: int, latent_dim: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(features, affine=False)
+        self.linear = nn.Linear(features, 2 * latent_dim)
+
+    def forward(self, features: Tensor) -> Independent[Normal]:
+        """The posterior [B], [D] for features [B, F]."""
+        mean, log_std = self.linear(self.norm(features)).chunk(2, dim=1)
+        # bounded smoothly: a hard clamp has no gradient, and dimensions that reach it stay there for ever
+        log_std = LOG_STD_LIMIT * torch.tanh(log_std / LOG_STD_LIMIT)
+        return Independent(Normal(mean, log_std.exp(), validate_args=False), 1)
 
 
 class PointVAE(nn.Module):
@@ -71,7 +95,7 @@ class PointVAE(nn.Module):
         }
         self.latent_dim = latent_dim
         self.encoder = ENCODERS.build(encoder, encoder_args)
-        self.head = nn.Linear(self.encoder.out_features, 2 * latent_dim)
+        self.head = GaussianHead(self.encoder.out_features, latent_dim)
         self.likelihood = LIKELIHOODS.build(likelihood, likelihood_args)
         self.decoder = DECODERS.build(
             decoder, decoder_args, latent_dim=latent_dim, points=points, channels=self.likelihood.channels
@@ -85,8 +109,8 @@ class PointVAE(nn.Module):
 
     def posterior(self, points: Tensor, mask: Tensor | None = None) -> Independent[Normal]:
         """Posterior q(z|x) = N(m, diag s²) of clouds [B, N, 3], with event shape [D]."""
-        mean, log_std = self.head(self.features(points, mask)).chunk(2, dim=1)
-        return Independent(Normal(mean, log_std.clamp(*LOG_STD_RANGE).exp(), validate_args=False), 1)
+        posterior: Independent[Normal] = self.head(self.features(points, mask))
+        return posterior
 
     def decode(self, z: Tensor) -> Tensor:
         """Points [B, M, 3] of latents [B, D]."""
@@ -101,7 +125,7 @@ class PointVAE(nn.Module):
 
     def sample(self, n: int, generator: Generator | None = None) -> Tensor:
         """Decoded draws from the prior [n, M, 3]."""
-        weight = self.head.weight
+        weight = self.head.linear.weight
         return self.decode(
             torch.randn(n, self.latent_dim, device=weight.device, dtype=weight.dtype, generator=generator)
         )
