@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import lzma
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -15,7 +17,8 @@ from pointvae.errors import InputError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
-Member = tuple[str, int, "zipfile.ZipInfo | tarfile.TarInfo"]
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+"""What the standard library raises for archives that are cut short, scrambled or locked."""
 
 
 def is_archive(path: Path) -> bool:
@@ -39,7 +42,7 @@ def unpacked(path: Path, suffixes: Iterable[str]) -> Iterator[Path]:
                 _unzip(path, target, wanted)
             else:
                 _untar(path, target, wanted)
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, RuntimeError) as error:
+        except (*DAMAGE, OSError) as error:
             raise InputError(f"{path}: the archive cannot be unpacked ({error}); fetch or pack it anew") from error
         yield target
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +38,12 @@ def open_npz(path: Path, options: SourceOptions) -> Source:
     Raises:
         InputError: not an .npz, arrays of Python objects, a missing array, or one of the wrong shape or type.
     """
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path}: cannot be read as .npz (it is cut short or not one); save it with numpy.savez")
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: cannot be read as .npz ({error}); save it anew with numpy.savez") from error
     except ValueError as error:
         raise InputError(f"{path}: holds arrays of Python objects, which are never loaded; save numbers") from error

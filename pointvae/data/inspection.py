@@ -85,7 +85,10 @@ def _inspect_dataset(place: Path, progress: bool) -> tuple[dict[str, Any], list[
         for shard in card["shards"]:
             if shards.sha256(place / shard["file"]) != shard["sha256"]:
                 damaged.append(shard["file"])
-            digests.setdefault(shard["split"], []).extend(shards.read_digests(place / shard["file"]))
+            listed = shards.read_digests(place / shard["file"])
+            if len(listed) != shard["rows"]:
+                raise shards.damaged(place / shard["file"], "its notes are missing")
+            digests.setdefault(shard["split"], []).extend(listed)
             tell(None)
     splits = {}
     for name in dataset.splits:
