@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from pointvae.geometry.chunks import gather_points
+from pointvae.randomness import generator_for
 
 
 class CloudDataset(Dataset[Tensor]):
@@ -50,13 +51,16 @@ def cloud_loader(
     one or two shapes are worse than waiting for the next epoch.
     """
     dataset = CloudDataset(points)
+    own = generator_for(0)  # a loader without a generator draws from the global one
     if shuffle_seed is None:
-        return DataLoader(dataset, batch_size=batch_size, collate_fn=_keep)
+        return DataLoader(dataset, batch_size=batch_size, collate_fn=_keep, generator=own)
     sampler: DistributedSampler[Tensor] = DistributedSampler(
         dataset, num_replicas=world_size, rank=rank, shuffle=True, seed=shuffle_seed
     )
     batch_size = min(batch_size, len(sampler))
-    return DataLoader(dataset, batch_size=batch_size, sampler=sampler, collate_fn=_keep, drop_last=True)
+    return DataLoader(
+        dataset, batch_size=batch_size, sampler=sampler, collate_fn=_keep, drop_last=True, generator=own
+    )
 
 
 def random_subset(points: Tensor, count: int, generator: Generator | None = None) -> Tensor:

@@ -16,6 +16,7 @@ from pointvae.training.module import TrainingModule
 
 logger = logging.getLogger(__name__)
 
+SETTLED_STEPS = 100
 SHOWN = ("loss", "reconstruction", "kl", "consistency")
 
 
@@ -89,15 +90,19 @@ def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 class CollapseWarning(pl.Callback):
-    """Say so, and what to change, when the posterior carries next to nothing."""
+    """Say so once, and what to change, when the posterior carries next to nothing."""
+
+    def __init__(self) -> None:
+        self.told = False
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Look at the number of active units, once the second epoch is done."""
+        """Look at the number of active units, once the model has had time to move."""
         assert isinstance(module, TrainingModule)
-        if trainer.sanity_checking or trainer.current_epoch < 1 or trainer.global_rank != 0:
+        if trainer.sanity_checking or trainer.global_step < SETTLED_STEPS or trainer.global_rank != 0 or self.told:
             return
         active = int(trainer.callback_metrics["val/active_units"])
         if active <= max(1, module.model.latent_dim // 50):
+            self.told = True
             logger.warning(
                 "posterior collapse: %d of %d latent units are active, so every shape decodes alike; make the "
                 "likelihood sharper (likelihood_args sigma, now %s), lower the objective's beta, give it "

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
+ADVICE = (
+    ".*does not have many workers.*",
+    ".*GPU available but not used.*",
+    ".*treespec, LeafSpec.*",
+    ".*have no `val_dataloader`.*",
+    "Checkpoint directory .* exists and is not empty.*",
+)
 
 
 @dataclass(frozen=True)
@@ -250,8 +257,8 @@ def _quiet() -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+            for message in ADVICE:
+                warnings.filterwarnings("ignore", message=message)
             yield
     finally:
         for name, level in levels.items():

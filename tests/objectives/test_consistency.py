@@ -135,7 +135,7 @@ def test_training_lowers_the_gap_that_plain_training_leaves():
         with torch.no_grad():
             return consistency_gap(model, x, Compose(objective.transforms), generator=gen(99)).mean().item()
 
-    assert trained(10.0) < 0.5 * trained(0.0)
+    assert trained(10.0) < 0.8 * trained(0.0)
 
 
 def test_masked_clouds_give_what_short_clouds_give():
