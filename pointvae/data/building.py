@@ -84,6 +84,11 @@ def make_row(load: Callable[[], Geometry], name: str, settings: Settings) -> Mad
     return Made(stored, None if normals is None else normals.astype(settings.dtype), factors, geometry.digest())
 
 
+def refused(file: str, why: str) -> InputError:
+    """The error for a file that ``strict`` does not let pass."""
+    return InputError(f"{file}: {why} (--strict: mend or remove the file)")
+
+
 def build(
     folder: Path,
     source: Source,
@@ -101,21 +106,20 @@ def build(
     """
     missing = [shard for shard in plan if not _is_whole(folder / shard.file)]
     total = sum(len(shard.items) for shard in missing)
-    with workers(jobs if source.parallel else 1) as run, progress_bar(progress, "preparing", total) as tell:
+    with workers(jobs if source.parallel else 1) as run, progress_bar(progress, "preparing", total) as advance:
         for shard in missing:
             made: list[Made] = []
             kept: list[Item] = []
             skipped: list[dict[str, str]] = []
             for item, row in zip(shard.items, run(row_calls(shard.items, settings)), strict=True):
+                advance()
                 if isinstance(row, Made):
                     made.append(row)
                     kept.append(item)
-                    tell(None)
+                elif strict:
+                    raise refused(item.name, row)
                 else:
                     skipped.append({"file": item.name, "why": row})
-                    tell(f"left out {item.name}: {row}")
-                    if strict:
-                        raise InputError(f"{item.name}: {row} (--strict: mend or remove the file)")
             shards.write_shard(folder / shard.file, _rows(made, kept, skipped, source, settings))
     return len(plan) - len(missing)
 

@@ -94,10 +94,15 @@ def _head(facts: dict[str, Any]) -> dict[str, Any]:
     ]
     head["dataset_info"] = {
         "features": _features(facts),
-        "splits": [{"name": name, "num_examples": facts["splits"][name]["shapes"]} for name in splits],
+        "splits": [_split(facts, name) for name in splits],
     }
     head["pointvae"] = facts
     return head
+
+
+def _split(facts: dict[str, Any], name: str) -> dict[str, Any]:
+    size = sum(shard["bytes"] for shard in facts["shards"] if shard["split"] == name)
+    return {"name": name, "num_bytes": size, "num_examples": facts["splits"][name]["shapes"]}
 
 
 def _features(facts: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,7 @@ def read_xyz(path: Path) -> Geometry:
 
     Lines that start with # or // are comments; a first line that is a count or a list of column names is passed over.
     """
-    text = path.read_text(encoding="utf-8", errors="replace")
-    return Geometry(_parse_text(text))
+    return Geometry(_parse_text(_text(path)))
 
 
 def read_pcd(path: Path) -> Geometry:
@@ -88,7 +86,7 @@ def count_points(path: Path) -> int | None:
             if int(header.get("HEIGHT", ["1"])[0]) == 1:
                 return int(header["POINTS"][0])
             return len(read_pcd(path).vertices)
-        return len(read_xyz(path).vertices)
+        return len(_data_lines(_text(path)))
     except (InputError, OSError, ValueError):
         return None
 
@@ -116,29 +114,26 @@ def _pcd_header(stream: Any) -> dict[str, list[str]]:
     return header
 
 
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace").replace(",", " ").replace(";", " ")
+
+
 def _parse_text(text: str, columns: tuple[int, ...] = (0, 1, 2), header: bool = True) -> Floats:
-    if "," in text or ";" in text:
-        text = text.replace(",", " ").replace(";", " ")
-    start, headed = None, not header
-    for number, line in enumerate(io.StringIO(text)):
-        words = line.split()
-        if not words or words[0].startswith(("#", "//")):
-            continue
-        if not headed and _is_header(words):
-            headed = True
-            continue
-        start = number
-        break
-    if start is None:
+    lines = _data_lines(text, header)
+    if not lines:
         raise InputError("the file holds no points")
     comments = ["#", "//"] if "//" in text else "#"
     try:
-        array = np.loadtxt(
-            io.StringIO(text), usecols=columns, comments=comments, skiprows=start, ndmin=2, dtype=np.float64
-        )
+        array = np.loadtxt(lines, usecols=columns, comments=comments, ndmin=2, dtype=np.float64)
     except ValueError as error:
         raise InputError(f"not a list of points, x y z on each line ({str(error).splitlines()[0]})") from error
     return np.asarray(array)
+
+
+def _data_lines(text: str, header: bool = True) -> list[str]:
+    """The lines that hold points: without blank ones, comments and, if there may be one, the header."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", "//"))]
+    return lines[1:] if header and lines and _is_header(lines[0].split()) else lines
 
 
 def _is_header(words: list[str]) -> bool:

@@ -49,7 +49,14 @@ def open_folder(root: Path, name: str, options: SourceOptions, wrapped: bool = F
     if not files:
         raise InputError(f"{name}: no shapes in this folder; suffixes that are read: {', '.join(READERS)}")
     base, files = _unwrap(root, files, wrapped)
-    entries, skipped = arrange(name, files)
+    entries, skipped = arrange(name, [file for file in files if _speakable(file) == file])
+    skipped += [
+        {"file": _speakable(file), "why": "its name is not UTF-8; rename it"}
+        for file in files
+        if _speakable(file) != file
+    ]
+    if not entries:
+        raise InputError(f"{name}: no shape can be used; {skipped[0]['file']}: {skipped[0]['why']}")
     classes = sorted({entry.category for entry in entries if entry.category is not None})
     index = {category: label for label, category in enumerate(classes)}
     labels = [index[entry.category] for entry in entries if entry.category is not None]
@@ -67,7 +74,7 @@ def open_folder(root: Path, name: str, options: SourceOptions, wrapped: bool = F
         kind="folder",
         classes=classes,
         items=sorted(items, key=lambda item: (SPLITS.index(item.split), item.name)),
-        fingerprint=fingerprint([(file, (base / file).stat().st_size) for file in files]),
+        fingerprint=fingerprint([(_speakable(file), (base / file).stat().st_size) for file in files]),
         points=MESH_POINTS,
         parallel=True,
         skipped=skipped,
@@ -132,6 +139,11 @@ def arrange(source: str, files: Sequence[str]) -> tuple[list[Entry], list[dict[s
         if not file.lower().endswith(".txt")
     ]
     return entries, skipped
+
+
+def _speakable(name: str) -> str:
+    """A file name as text that can be stored, with bytes that are not UTF-8 spelt out."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _unwrap(root: Path, files: list[str], wrapped: bool) -> tuple[Path, list[str]]:

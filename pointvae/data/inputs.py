@@ -114,9 +114,9 @@ def _read_source(source: Source, settings: Settings, split: str | None, jobs: in
     made: list[Made] = []
     kept: list[Item] = []
     reasons: list[str] = []
-    with workers(jobs if source.parallel else 1) as run, progress_bar(progress, "reading", len(items)) as tell:
+    with workers(jobs if source.parallel else 1) as run, progress_bar(progress, "reading", len(items)) as advance:
         for item, row in zip(items, run(row_calls(items, settings)), strict=True):
-            tell(None)
+            advance()
             if isinstance(row, Made):
                 made.append(row)
                 kept.append(item)

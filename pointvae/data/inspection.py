@@ -81,7 +81,7 @@ def _inspect_dataset(place: Path, progress: bool) -> tuple[dict[str, Any], list[
     card = dataset.card["pointvae"]
     damaged = []
     digests: dict[str, list[str]] = {}
-    with progress_bar(progress, "checking", len(card["shards"])) as tell:
+    with progress_bar(progress, "checking", len(card["shards"])) as advance:
         for shard in card["shards"]:
             if shards.sha256(place / shard["file"]) != shard["sha256"]:
                 damaged.append(shard["file"])
@@ -89,7 +89,7 @@ def _inspect_dataset(place: Path, progress: bool) -> tuple[dict[str, Any], list[
             if len(listed) != shard["rows"]:
                 raise shards.damaged(place / shard["file"], "its notes are missing")
             digests.setdefault(shard["split"], []).extend(listed)
-            tell(None)
+            advance()
     splits = {}
     for name in dataset.splits:
         shapes = dataset[name]
@@ -120,9 +120,9 @@ def _inspect_raw(path: str | Path, jobs: int, progress: bool) -> tuple[dict[str,
         rows: dict[str, list[tuple[Made, int | None, str]]] = {}
         broken = list(source.skipped)
         total = len(source.items)
-        with workers(jobs if source.parallel else 1) as run, progress_bar(progress, "reading", total) as tell:
+        with workers(jobs if source.parallel else 1) as run, progress_bar(progress, "reading", total) as advance:
             for item, row in zip(source.items, run(row_calls(source.items, settings)), strict=True):
-                tell(None)
+                advance()
                 if isinstance(row, Made):
                     split = "unsplit" if drawn else item.split
                     rows.setdefault(split, []).append((row, item.label, item.name))

@@ -29,10 +29,10 @@ def workers(jobs: int) -> Iterator[Runner]:
 
 
 @contextlib.contextmanager
-def progress_bar(progress: bool, title: str, total: int) -> Iterator[Callable[[str | None], None]]:
-    """A function to call after each step, with a line to show above the bar or None; silent unless ``progress``."""
+def progress_bar(progress: bool, title: str, total: int) -> Iterator[Callable[[], None]]:
+    """A function to call after each step; silent unless ``progress``."""
     if not progress:
-        yield lambda line: None
+        yield lambda: None
         return
     from rich.console import Console
     from rich.progress import (
@@ -47,10 +47,15 @@ def progress_bar(progress: bool, title: str, total: int) -> Iterator[Callable[[s
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(TextColumn("{task.description}"), *columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total)
+        yield lambda: bar.advance(task)
 
-        def tell(line: str | None) -> None:
-            bar.advance(task)
-            if line:
-                bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-        yield tell
+def show(lines: Iterable[str], progress: bool) -> None:
+    """Write lines to stderr for the person who waits; silent unless ``progress``."""
+    if not progress:
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 from pointvae.data import shards
-from pointvae.data.building import Settings, Shard, build, plan_shards
+from pointvae.data.building import Settings, Shard, build, plan_shards, refused
 from pointvae.data.card import read_card
+from pointvae.data.parallel import show
 from pointvae.data.sampling import Normalize, Up
 from pointvae.data.source import SPLITS, Source, SourceOptions, check_counts
 from pointvae.data.sources import open_source
@@ -92,7 +94,7 @@ def prepare(
         if is_finished(folder, recipe):
             card = read_card(folder)["pointvae"]
             if strict and card["skipped"]:
-                raise _refused(card["skipped"][0])
+                raise refused(**card["skipped"][0])
             return _summary(folder, card, already=True, resumed=len(plan), started=started)
         created = start(folder, recipe)
         try:
@@ -102,6 +104,7 @@ def prepare(
             remove(folder, (shard.file for shard in plan), created)
             raise
     finish(folder, facts)
+    show(_lines(facts["skipped"]), progress)
     return _summary(folder, facts, already=False, resumed=there, started=started)
 
 
@@ -137,14 +140,18 @@ def _check_plan(source: Source, settings: Settings, asked: int | None, strict: b
     if not source.items:
         raise InputError(f"{source.name}: holds no shapes")
     if strict and source.skipped:
-        raise _refused(source.skipped[0])
+        raise refused(**source.skipped[0])
     if settings.normals and source.kind == "arrays":
         raise InputError(f"{source.name}: arrays of points have no faces to take normals from; leave out --normals")
     check_counts(source, settings.points, told=asked is not None)
 
 
-def _refused(skipped: dict[str, str]) -> InputError:
-    return InputError(f"{skipped['file']}: {skipped['why']} (--strict: mend or remove the file)")
+def _lines(skipped: list[dict[str, str]], most: int = 30) -> Iterator[str]:
+    """What was left out, for people; the card has all of it."""
+    for row in skipped[:most]:
+        yield f"left out {row['file']}: {row['why']}"
+    if len(skipped) > most:
+        yield f"... and {len(skipped) - most} more, all of them listed in the dataset's README.md"
 
 
 def _facts(

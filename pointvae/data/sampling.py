@@ -71,10 +71,10 @@ def sample_surface(
     if len(faces) == 0:
         raise InputError("the mesh has no faces; give it faces, or save its points as a cloud")
     corners = vertices[faces]
-    areas = face_areas(corners)
-    total = np.cumsum(areas)
     extent = float(np.ptp(corners.reshape(-1, 3), axis=0).max())
-    if not total[-1] > FLAT * extent**2:
+    areas = face_areas(corners / extent) if extent > 0 else np.zeros(len(faces))
+    total = np.cumsum(areas)
+    if not total[-1] > FLAT:
         raise InputError("the surface has zero area: all its triangles are degenerate")
     last = int(np.flatnonzero(areas)[-1])
     chosen = np.minimum(np.searchsorted(total, rng.random(count) * total[-1], side="right"), last)
@@ -106,7 +106,7 @@ def turn_z_up(points: npt.NDArray[Any], up: Up) -> npt.NDArray[Any]:
 
 
 def normalize_points(points: npt.NDArray[Any], how: Normalize) -> npt.NDArray[Any]:
-    """Centre and scale one cloud [N, 3].
+    """Centre and scale one cloud [N, 3], whatever its unit.
 
     Args:
         points: the cloud.
@@ -118,15 +118,15 @@ def normalize_points(points: npt.NDArray[Any], how: Normalize) -> npt.NDArray[An
     """
     if how == "none":
         return points
-    if how == "sphere":
-        centred = points - points.mean(axis=0)
-        size = float(np.sqrt(np.einsum("ni,ni->n", centred, centred).max()))
-    else:
-        centred = points - (points.max(axis=0) + points.min(axis=0)) / 2
-        size = float(np.abs(centred).max())
-    if not size > 0 or not np.isfinite(size):
+    middle = points.mean(axis=0) if how == "sphere" else (points.max(axis=0) + points.min(axis=0)) / 2
+    centred = points - middle
+    extent = float(np.abs(centred).max())
+    if not extent > 0:
         raise InputError("all points coincide, so the shape has no size")
-    return np.asarray(centred / size)
+    centred = centred / extent
+    if how == "cube":
+        return np.asarray(centred)
+    return np.asarray(centred / np.sqrt(np.einsum("ni,ni->n", centred, centred).max()))
 
 
 def to_cloud(
@@ -158,7 +158,8 @@ def to_cloud(
         drawn, chosen = sample_surface(vertices, geometry.faces, points, rng)
         if normals:
             drawn_normals = turn_z_up(face_normals(vertices, geometry.faces)[chosen], up).astype(np.float32)
-    cloud = normalize_points(turn_z_up(drawn, up), normalize).astype(np.float32)
+    with np.errstate(over="ignore"):
+        cloud = normalize_points(turn_z_up(drawn, up), normalize).astype(np.float32)
     return np.ascontiguousarray(cloud), drawn_normals
 
 

@@ -69,14 +69,10 @@ def write_shard(path: Path, rows: Rows) -> None:
     table = table.replace_schema_metadata(notes)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        pq.write_table(
-            table,
-            temporary,
-            compression="zstd",
-            use_dictionary=["label", "source"],
-            write_statistics=False,
-            row_group_size=max(len(table), 1),
-        )
+        options = {"compression": "zstd", "use_dictionary": ["label", "source"], "write_statistics": False}
+        with pq.ParquetWriter(temporary, table.schema, **options) as writer:
+            if len(table):  # no row group rather than an empty one, which Hugging Face cannot read
+                writer.write_table(table, row_group_size=len(table))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

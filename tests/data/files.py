@@ -1,7 +1,10 @@
 """Small files of shapes, written by the tests that need them."""
 
 import hashlib
+import os
+import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +59,10 @@ def heavy_modules() -> list[str]:
 def unit(points: npt.NDArray[Any]) -> float:
     """The largest norm of a cloud [N, 3]."""
     return float(np.linalg.norm(points, axis=1).max())
+
+
+def child(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run code in a Python of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)

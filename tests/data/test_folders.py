@@ -1,3 +1,4 @@
+import os
 import random
 
 import pytest
@@ -145,6 +146,16 @@ def test_adding_a_shape_moves_few_others_between_the_splits():
     before = dict(zip(names, draw_split(names, None, [], SourceOptions()), strict=True))
     after = dict(zip([*names, "new"], draw_split([*names, "new"], None, [], SourceOptions()), strict=True))
     assert sum(before[name] != after[name] for name in names) <= 1
+
+
+def test_a_file_whose_name_is_not_utf8_is_left_out_and_spelt(tmp_path):
+    write_classes(tmp_path, {"bed": 2})
+    odd = os.fsencode(tmp_path / "bed") + b"/st\xfchl.off"
+    with open(odd, "w") as file:
+        file.write("OFF\n")
+    source = opened(tmp_path)
+    assert len(source.items) == 2
+    assert source.skipped == [{"file": r"bed/st\udcfchl.off", "why": "its name is not UTF-8; rename it"}]
 
 
 def test_loose_text_files_are_no_shapes_where_there_are_classes():

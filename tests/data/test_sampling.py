@@ -129,6 +129,16 @@ def test_sphere_and_cube_put_and_size_a_cloud_as_they_say(points):
     np.testing.assert_array_equal(normalize_points(points, "none"), points)
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e-30, 1e30, 1e150])
+def test_the_unit_of_a_mesh_does_not_matter(unit):
+    vertices, faces = random_mesh(3)
+    rngs = [np.random.default_rng(0), np.random.default_rng(0)]
+    options = {"points": 50, "up": "z", "normalize": "sphere"}
+    usual, _ = to_cloud(Geometry(vertices, faces), rng=rngs[0], **options)
+    scaled, _ = to_cloud(Geometry(vertices * unit, faces), rng=rngs[1], **options)
+    np.testing.assert_allclose(scaled, usual, atol=1e-5)
+
+
 def test_coinciding_points_have_no_size():
     for how in ("sphere", "cube"):
         with pytest.raises(InputError, match="coincide"):
