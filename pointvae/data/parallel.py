@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 Result = TypeVar("Result")
+
+CHUNK = 8
+"""Calls that travel to a process together: a small shape takes less time than its journey."""
 
 
 class Runner(Protocol):
@@ -25,7 +29,17 @@ def workers(jobs: int) -> Iterator[Runner]:
     from joblib import Parallel, delayed
 
     with Parallel(n_jobs=jobs, return_as="generator") as pool:
-        yield lambda calls: pool(delayed(call)() for call in calls)
+        yield lambda calls: itertools.chain.from_iterable(pool(delayed(_run_all)(some) for some in _chunks(calls)))
+
+
+def _chunks(calls: Iterable[Callable[[], Result]]) -> Iterator[list[Callable[[], Result]]]:
+    rest = iter(calls)
+    while some := list(itertools.islice(rest, CHUNK)):
+        yield some
+
+
+def _run_all(calls: list[Callable[[], Result]]) -> list[Result]:
+    return [call() for call in calls]
 
 
 @contextlib.contextmanager
