@@ -66,6 +66,19 @@ def prepare(
     )
 
 
+def inspect(path: str, picture: str | None = None, jobs: int = 1) -> dict[str, Any]:
+    """Show what is in a dataset folder, or in anything that prepare takes.
+
+    Args:
+        path: a dataset folder, or a folder, archive or file of raw shapes.
+        picture: a .png to draw a few shapes of each class into.
+        jobs: processes for reading raw files.
+    """
+    from pointvae.data.inspection import inspect
+
+    return inspect(path, picture, progress=True, jobs=jobs)
+
+
 def train(
     dataset: str,
     run: str,
@@ -132,7 +145,44 @@ def train(
     return {"run": str(made.path), "epochs": epochs, **made.metrics}
 
 
-VERBS = {"prepare": prepare, "train": train}
+def probe(
+    run: str,
+    dataset: str,
+    protocol: str = "linear_svm_c_cv",
+    feature: Literal["all", "posterior_mean", "encoder"] = "all",
+    rotation: Literal["none", "z", "so3"] = "none",
+    points: int | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Classify a run's frozen features with a linear SVM, beside the untrained encoder's.
+
+    Args:
+        run: the run folder.
+        dataset: the dataset folder, with labels; its test split is scored once.
+        protocol: linear_svm_c_cv: standardised, C by stratified cross-validation on train only.
+        feature: posterior_mean, encoder (before the head), or all.
+        rotation: how train and test shapes are turned: none, z (about the up axis), so3.
+        points: points of each shape; those of the training unless given.
+        batch_size: shapes a step.
+        seed: what subsets, rotations and folds are drawn from.
+    """
+    from pointvae.evaluation.probes import probe_run
+
+    return probe_run(
+        run,
+        dataset,
+        protocol=protocol,
+        feature=feature,
+        rotation=rotation,
+        points=points,
+        batch_size=batch_size,
+        seed=seed,
+        progress=True,
+    )
+
+
+VERBS = {"prepare": prepare, "inspect": inspect, "train": train, "probe": probe}
 
 
 def main() -> None:
