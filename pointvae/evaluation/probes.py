@@ -72,22 +72,45 @@ def probe_run(
     view = View(points or default_points(config, dataset), rotation, seed)
     models: tuple[PointVAE, PointVAE] = (from_pretrained(run_folder), untrained_twin(run_folder))
     trained, untrained = (
-        Encoded(
-            encode(model, train, view, batch_size=batch_size, progress=progress),
-            encode(model, test, view, batch_size=batch_size, progress=progress),
-        )
-        for model in models
+        encode_splits(model, train, test, view, batch_size=batch_size, progress=progress) for model in models
     )
-    probes = [compare(trained, untrained, train, test, feature=name, seed=seed) for name in features]
+    figures = probe_splits(trained, untrained, train, test, view, features=features, protocol=protocol)
+    if feature != "all":
+        figures |= figures.pop("probes")[0]
+    return {**figures, "dataset": describe_dataset(dataset), "run": Path(run_folder).resolve().name}
+
+
+def encode_splits(
+    model: PointVAE, train: Shapes, test: Shapes, view: View, *, batch_size: int = 64, progress: bool = False
+) -> Encoded:
+    """Both splits through one model."""
+    return Encoded(
+        encode(model, train, view, batch_size=batch_size, progress=progress),
+        encode(model, test, view, batch_size=batch_size, progress=progress),
+    )
+
+
+def probe_splits(
+    trained: Encoded,
+    untrained: Encoded,
+    train: Shapes,
+    test: Shapes,
+    view: View,
+    *,
+    features: Sequence[str] = FEATURES,
+    protocol: str = linear_probe.NAME,
+) -> dict[str, Any]:
+    """Probe some features of two models: all under ``probes``, the first one's figures also at the top."""
+    probes = [
+        compare(trained, untrained, train, test, feature=name, seed=view.seed, protocol=protocol) for name in features
+    ]
     return {
         **probes[0],
         "protocol": PROTOCOLS[protocol].PROTOCOL,
         **describe_view(view, train, test),
-        "dataset": describe_dataset(dataset),
-        "classes": list(dataset.classes),
-        "run": Path(run_folder).resolve().name,
+        "classes": list(train.classes),
         "version": __version__,
-        **({"probes": probes} if feature == "all" else {}),
+        "probes": probes,
     }
 
 
@@ -99,7 +122,7 @@ def compare(
     *,
     feature: str,
     seed: int = 0,
-    protocol: str = "linear_svm_c_cv",
+    protocol: str = linear_probe.NAME,
 ) -> dict[str, Any]:
     """Probe one feature of two models; the figures of the second are named ``untrained_…``.
 

@@ -1,0 +1,66 @@
+"""Files and folders appear whole or not at all."""
+
+import pytest
+
+from pointvae.errors import InputError
+from pointvae.visualization.writing import whole_file, whole_folder
+
+
+def fail_within(place, write):
+    with place as temporary:
+        write(temporary)
+        _ = 1 / 0
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError):
+        fail_within(whole_file(path), lambda temporary: temporary.write_text("half"))
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_finished_file_takes_the_place_of_the_old_one(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with whole_file(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("empty_there", [False, True])
+def test_a_folder_appears_when_it_is_full(tmp_path, empty_there):
+    path = tmp_path / "out"
+    if empty_there:
+        path.mkdir()
+    with whole_folder(path) as temporary:
+        (temporary / "a").write_text("a")
+        assert not path.exists() or not list(path.iterdir())
+    assert [p.name for p in path.iterdir()] == ["a"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_no_folder(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        fail_within(whole_folder(tmp_path / "out"), lambda temporary: (temporary / "a").write_text("a"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_something_in_it_is_never_replaced(tmp_path):
+    (tmp_path / "precious").write_text("x")
+    with pytest.raises(InputError, match="exists already"), whole_folder(tmp_path):
+        pass
+    assert (tmp_path / "precious").exists()
+
+
+def test_a_folder_is_no_file_and_a_file_holds_nothing(tmp_path):
+    with pytest.raises(InputError, match="is a folder; give the name of a file"), whole_file(tmp_path):
+        pass
+    (tmp_path / "a").write_text("x")
+    with pytest.raises(InputError, match="lies beneath a file"), whole_file(tmp_path / "a" / "b"):
+        pass
+    with pytest.raises(InputError, match="exists already"), whole_folder(tmp_path / "a"):
+        pass
