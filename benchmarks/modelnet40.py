@@ -3,8 +3,8 @@
     python benchmarks/modelnet40.py --dataset DATASET [--seeds 0 1 2] [--configs vae cr-vae …]
 
 DATASET is a dataset folder made by `pointvae prepare modelnet40_1024.npz DATASET`. Each run is trained by
-`pointvae train … --config configs/NAME.yaml --seed SEED` and probed by `pointvae probe … --rotation none|z`; a run or a
-row that is already there is not made again. Rows go to results/modelnet40.csv; `--table` prints them as the README's.
+`pointvae train … --config configs/NAME.yaml --seed SEED` and probed by `pointvae probe … --rotation none|z`; a run or
+a row that is already there is not made again. Rows go to results/modelnet40.csv; `--table` prints them as the README's.
 """
 
 from __future__ import annotations
@@ -24,10 +24,30 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "modelnet40.csv"
 CONFIGS = ("vae", "vae-aug", "cr-vae", "cr-vae-canonical")
 ROTATIONS = ("none", "z")
-COLUMNS = (
-    "config seed rotation feature accuracy untrained_accuracy C untrained_C protocol points n_train n_test epochs "
-    "active_units posterior_std consistency_gap cd_l2_mean dataset_sha256 subsample_sha256 version commit machine"
-).split()
+COLUMNS = [
+    "config",
+    "seed",
+    "rotation",
+    "feature",
+    "accuracy",
+    "untrained_accuracy",
+    "C",
+    "untrained_C",
+    "protocol",
+    "points",
+    "n_train",
+    "n_test",
+    "epochs",
+    "active_units",
+    "posterior_std",
+    "consistency_gap",
+    "cd_l2_mean",
+    "dataset_sha256",
+    "subsample_sha256",
+    "version",
+    "commit",
+    "machine",
+]
 
 
 def pointvae(*arguments: str) -> dict[str, Any]:

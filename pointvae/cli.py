@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Literal
 
-from pointvae.command import run
+from pointvae.command import Verb, run
 
 if TYPE_CHECKING:
     from pointvae.models.vae import PointVAE
@@ -182,7 +182,7 @@ def probe(
     )
 
 
-VERBS = {"prepare": prepare, "inspect": inspect, "train": train, "probe": probe}
+VERBS: dict[str, Verb] = {"prepare": prepare, "inspect": inspect, "train": train, "probe": probe}
 
 
 def main() -> None:

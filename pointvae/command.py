@@ -7,8 +7,10 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, get_type_hints
+from inspect import signature
+from typing import TYPE_CHECKING, Any
 
 from pointvae.errors import InputError
 from pointvae.version import __version__
@@ -48,26 +50,9 @@ def run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
 
 
 def _run_verb(name: str, verb: Verb, argv: list[str]) -> int:
-    import jsonargparse
-
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("pointvae").setLevel(logging.INFO)
-    parser = _parser(name, verb)
-    arguments = _as_written(argv, verb)
-    try:
-        settings = parser.parse_args(arguments)
-        wants_json = settings.pop("json")
-        seed = settings.get("seed") or 0
-        if "model" in settings:
-            from pointvae.models.build import seeded
-
-            with seeded(seed):
-                ready = parser.instantiate(settings)
-        else:
-            ready = parser.instantiate(settings)
-    except (jsonargparse.ArgumentError, ValueError) as error:
-        raise InputError(_one_line(error, parser)) from error
-    values = {key: value for key, value in vars(ready).items() if key != "config"}
+    values, wants_json = make(name, verb, argv)
     result = verb(**values)
     if wants_json:
         sys.stdout.write(json.dumps(result, indent=2) + "\n")
@@ -78,7 +63,35 @@ def _run_verb(name: str, verb: Verb, argv: list[str]) -> int:
     return 0
 
 
-def _parser(name: str, verb: Verb) -> ArgumentParser:
+def make(name: str, verb: Verb, argv: Sequence[str]) -> tuple[dict[str, Any], bool]:
+    """A verb's arguments, models and objectives instantiated, and whether the result is wanted as JSON.
+
+    A model's first weights are drawn from ``seed``, and the global generator is left as it was.
+    """
+    import jsonargparse
+
+    parser = parser_for(name, verb)
+    arguments = _as_written(argv, verb)
+    try:
+        settings = parser.parse_args(arguments)
+        wants_json = bool(settings.pop("json"))
+        with _seeded(settings):
+            ready = parser.instantiate(settings)
+    except (jsonargparse.ArgumentError, ValueError) as error:
+        raise InputError(_one_line(error, parser)) from error
+    return {key: value for key, value in vars(ready).items() if key != "config"}, wants_json
+
+
+def _seeded(settings: Any) -> AbstractContextManager[None]:
+    if "model" not in settings:
+        return nullcontext()
+    from pointvae.models.build import seeded
+
+    return seeded(settings.seed)
+
+
+def parser_for(name: str, verb: Verb) -> ArgumentParser:
+    """The parser of a verb, from its signature."""
     from jsonargparse import ArgumentParser
 
     parser = ArgumentParser(prog=f"pointvae {name}", description=_summary(verb), exit_on_error=False)
@@ -133,9 +146,8 @@ def _near_option(option: str, parser: ArgumentParser) -> str:
         from pointvae.models.vae import PointVAE
         from pointvae.objectives import ELBO, Consistency
 
-        for group, classes in (("model", [PointVAE]), ("objective", [ELBO, Consistency])):
-            for cls in classes:
-                known += [f"--{group}.{name}" for name in get_type_hints(cls.__init__) if name != "return"]
+        groups: dict[str, list[type]] = {"model": [PointVAE], "objective": [ELBO, Consistency]}
+        known += [f"--{g}.{n}" for g, classes in groups.items() for c in classes for n in signature(c).parameters]
     ends = [k for k in known if k.split(".")[-1].lstrip("-") == option.split("=")[0].lstrip("-")]
     near = ends or get_close_matches(option, known, n=1)
     return f"; did you mean {near[0]}?" if near else ""
