@@ -3,8 +3,8 @@
     python benchmarks/modelnet40.py --dataset DATASET [--seeds 0 1 2] [--configs vae cr-vae …]
 
 DATASET is a dataset folder made by `pointvae prepare modelnet40_1024.npz DATASET`. Each run is trained by
-`pointvae train … --config configs/NAME.yaml --seed SEED` and probed by `pointvae probe … --rotation none|z`; a run or
-a row that is already there is not made again. Rows go to results/modelnet40.csv; `--table` prints them as the README's.
+`pointvae train … --config configs/NAME.yaml --seed SEED` and probed by `pointvae probe … --rotation none|z`. A run or
+a row that is already there is not made again. Rows go to results/modelnet40.csv; `--table` prints the README's table.
 """
 
 from __future__ import annotations
