@@ -89,6 +89,16 @@ def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
     write_text(path, text.getvalue())
 
 
+def last_metrics(run: Path) -> dict[str, float]:
+    """The held-out figures of the last epoch in ``metrics.csv``."""
+    path = run / "metrics.csv"
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        last = list(csv.DictReader(file))[-1]
+    return {name: float(value) for name, value in last.items() if name.startswith("val/") and value}
+
+
 class CollapseWarning(pl.Callback):
     """Say so once, and what to change, when the posterior carries next to nothing."""
 

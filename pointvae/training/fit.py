@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pointvae.errors import InputError
-from pointvae.hub import CONFIG, save_pretrained
+from pointvae.hub import save_pretrained
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective
 from pointvae.objectives.elbo import ELBO
+from pointvae.training.run_folder import CHECKPOINT, check_folder, describe, write_config, write_model_card
 from pointvae.version import __version__
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from pointvae.data.dataset import ShapeDataset, Shapes
 
 logger = logging.getLogger(__name__)
-CHECKPOINT = Path("checkpoints") / "last.ckpt"
 ADVICE = (
     ".*does not have many workers.*",
     ".*GPU available but not used.*",
@@ -104,13 +104,6 @@ def fit(
     points = points if points is not None else int(model.config["points"])
     shapes, facts = _training_shapes(dataset)
     _check(shapes, points, epochs, batch_size, learning_rate, validation_fraction)
-    checkpoint = _check_folder(run, resume)
-
-    from pointvae.training.batches import cloud_loader, validation_split
-    from pointvae.training.module import TrainingModule
-    from pointvae.training.run_folder import describe, write_config, write_model_card
-
-    training, validation = validation_split(shapes.labels, len(shapes), validation_fraction, seed)
     settings: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -127,10 +120,17 @@ def fit(
         "num_nodes": num_nodes,
         "precision": precision,
     }
+    config = {"model": describe(model), "objective": describe(objective), **settings, **machine}
+    checkpoint = check_folder(run, resume, config)
+
+    from pointvae.training.batches import cloud_loader, validation_split
+    from pointvae.training.callbacks import last_metrics
+    from pointvae.training.module import TrainingModule
+
+    training, validation = validation_split(shapes.labels, len(shapes), validation_fraction, seed)
     trainer = _trainer(run, epochs, machine, progress)
     run.mkdir(parents=True, exist_ok=True)
-    config = {"model": describe(model), "objective": describe(objective)}
-    write_config(run, {**config, **settings, **machine})
+    write_config(run, config)
     module = TrainingModule(model, objective, points, learning_rate, schedule, seed)
     train_loader = cloud_loader(
         shapes.points[training],
@@ -143,7 +143,7 @@ def fit(
     with _quiet():
         trainer.fit(module, train_loader, val_loader, ckpt_path=checkpoint, weights_only=True)
     model.eval()
-    metrics = {n: float(v) for n, v in trainer.callback_metrics.items() if n.startswith("val/")}
+    metrics = last_metrics(run)
     if trainer.is_global_zero:
         facts["dataset"] |= {"train_shapes": len(shapes), "validation_shapes": len(validation)}
         facts |= settings | {"objective": config["objective"], "version": __version__, "metrics": metrics}
@@ -190,19 +190,6 @@ def _check(
     if not np.isfinite(shapes.points).all():
         bad = int(np.argmax(~np.isfinite(shapes.points).all(axis=(1, 2))))
         raise InputError(f"shape {shapes.names[bad]!r} holds NaN or infinite coordinates; mend or remove it")
-
-
-def _check_folder(run: Path, resume: bool) -> str | None:
-    """Refuse to overwrite another run; return the checkpoint to go on from, if any."""
-    if run.exists() and not run.is_dir():
-        raise InputError(f"{run}: is a file, not a run folder; choose another name")
-    checkpoint = run / CHECKPOINT
-    if resume:
-        return str(checkpoint) if checkpoint.is_file() else None
-    if run.is_dir() and any(run.iterdir()):
-        what = "a run" if (run / "config.yaml").is_file() or (run / CONFIG).is_file() else "other files"
-        raise InputError(f"{run}: already holds {what}; choose another folder, remove it, or pass --resume")
-    return None
 
 
 def _trainer(run: Path, epochs: int, machine: dict[str, Any], progress: bool) -> Trainer:

@@ -5,14 +5,67 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
+import torch
 import yaml
 
-from pointvae.hub import write_text
+from pointvae.errors import InputError
+from pointvae.hub import CONFIG, write_text
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective
 from pointvae.transforms import Transform
+
+CHECKPOINT = Path("checkpoints") / "last.ckpt"
+FREE = {"epochs", "accelerator", "devices", "strategy", "num_nodes", "precision"}  # may change when a run goes on
+
+
+def check_folder(run: Path, resume: bool, config: Mapping[str, Any]) -> str | None:
+    """Refuse to overwrite another run, or to go on with other settings; return the checkpoint to go on from.
+
+    Raises:
+        InputError: the folder is a file, holds something and ``resume`` is not asked for, was made with other
+            settings, or its checkpoint is damaged.
+    """
+    if run.exists() and not run.is_dir():
+        raise InputError(f"{run}: is a file, not a run folder; choose another name")
+    if not run.is_dir() or not any(run.iterdir()):
+        return None
+    if not resume:
+        what = "a run" if (run / "config.yaml").is_file() or (run / CONFIG).is_file() else "other files"
+        raise InputError(f"{run}: already holds {what}; choose another folder, remove it, or pass --resume")
+    path = run / "config.yaml"
+    try:
+        before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except yaml.YAMLError:
+        before = None
+    if not isinstance(before, dict):
+        raise InputError(f"{path}: is damaged; remove {run} and train again")
+    for name in sorted(set(before) & set(config) - FREE):
+        if before[name] != config[name]:
+            raise InputError(
+                f"{run}: was made with another {name}: {_difference(before[name], config[name])}; "
+                "give the same settings, or choose another folder"
+            )
+    checkpoint = run / CHECKPOINT
+    if not checkpoint.is_file():
+        return None
+    try:
+        torch.load(checkpoint, weights_only=True, map_location="cpu")
+    except (RuntimeError, EOFError, UnpicklingError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise InputError(f"{checkpoint}: is damaged ({reason}); remove it to train from the start") from None
+    return str(checkpoint)
+
+
+def _difference(old: Any, new: Any, name: str = "") -> str:
+    """Where two descriptions first differ, for a message."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *new]:
+            if old.get(key) != new.get(key):
+                return _difference(old.get(key), new.get(key), key if key != "init_args" else name)
+    return f"{name} {old!r}, now {new!r}".strip()
 
 
 def describe(value: Any) -> Any:
@@ -21,13 +74,15 @@ def describe(value: Any) -> Any:
     It relies on a habit of this package: an argument of a constructor is kept under its own name.
     """
     if isinstance(value, PointVAE):
-        return {"class_path": "pointvae.PointVAE", "init_args": value.config}
+        return {"class_path": "pointvae.PointVAE", "init_args": describe(value.config)}
     if isinstance(value, Objective | Transform):
         names = list(inspect.signature(type(value)).parameters)
         path = f"pointvae.{type(value).__name__}"
         if not type(value).__module__.startswith("pointvae."):
             path = f"{type(value).__module__}.{type(value).__qualname__}"
         return {"class_path": path, "init_args": {n: describe(getattr(value, n)) for n in names}}
+    if isinstance(value, Mapping):
+        return {name: describe(v) for name, v in value.items()}
     if isinstance(value, list | tuple):
         return [describe(v) for v in value]
     return value

@@ -207,6 +207,39 @@ def test_another_run_is_never_overwritten(shapes, tmp_path):
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 
 
+def test_resuming_a_finished_run_changes_nothing_and_keeps_its_figures(shapes, tmp_path):
+    first = train(shapes, tmp_path / "run")
+    kept = {p.name: p.read_bytes() for p in first.path.iterdir() if p.suffix in (".safetensors", ".json", ".csv")}
+    again = train(shapes, tmp_path / "run", resume=True)
+    assert again.metrics == first.metrics and again.metrics
+    assert kept == {name: (first.path / name).read_bytes() for name in kept}
+
+
+def test_a_finished_run_can_be_trained_further(shapes, tmp_path):
+    train(shapes, tmp_path / "run", schedule="constant")
+    longer = train(shapes, tmp_path / "run", schedule="constant", epochs=4, resume=True)
+    assert [int(r["epoch"]) for r in rows(longer.path)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("objective", "settings", "word"),
+    [(Consistency(), {}, "objective"), (None, {"seed": 1}, "seed"), (None, {"points": 8}, "points")],
+    ids=["objective", "seed", "points"],
+)
+def test_going_on_with_other_settings_is_refused_by_name(shapes, tmp_path, objective, settings, word):
+    train(shapes, tmp_path / "run")
+    with pytest.raises(InputError, match=word):
+        train(shapes, tmp_path / "run", objective, **settings, resume=True, epochs=3)
+
+
+@pytest.mark.parametrize("keep", [0, 100, 3000])
+def test_a_torn_checkpoint_is_named(shapes, tmp_path, keep):
+    path = train(shapes, tmp_path / "run").path / "checkpoints" / "last.ckpt"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError, match=r"last\.ckpt"):
+        train(shapes, tmp_path / "run", epochs=3, resume=True)
+
+
 def test_the_validation_split_is_deterministic_disjoint_and_stratified():
     labels = np.array([0] * 50 + [1] * 20 + [2])
     first, second = (validation_split(labels, 71, 0.1, seed=1) for _ in range(2))
