@@ -120,6 +120,11 @@ def check_feature(feature: str) -> None:
         raise InputError(f"--feature {feature}: unknown; choose from {', '.join(FEATURES)}")
 
 
+def to_best_device(model: PointVAE) -> PointVAE:
+    """The model on the GPU if there is one."""
+    return model.to("cuda") if torch.cuda.is_available() else model
+
+
 @contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
     """Within the block the model is in evaluation mode and builds no graph; afterwards it is as it was."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
 from pointvae.errors import InputError
 from pointvae.evaluation import linear_probe
-from pointvae.evaluation.features import FEATURES, Codes, encode
+from pointvae.evaluation.features import FEATURES, Codes, encode, to_best_device
 from pointvae.evaluation.scores import mean_interval, score
 from pointvae.evaluation.views import Rotation, View
 from pointvae.hub import from_pretrained, read_run_config, untrained_twin
@@ -70,7 +70,10 @@ def probe_run(
     dataset = load_dataset(dataset_path)
     train, test = labelled_splits(dataset)
     view = View(points or default_points(config, dataset), rotation, seed)
-    models: tuple[PointVAE, PointVAE] = (from_pretrained(run_folder), untrained_twin(run_folder))
+    models: tuple[PointVAE, PointVAE] = (
+        to_best_device(from_pretrained(run_folder)),
+        to_best_device(untrained_twin(run_folder)),
+    )
     trained, untrained = (
         encode_splits(model, train, test, view, batch_size=batch_size, progress=progress) for model in models
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 460, 250
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 42
+LEFT, RIGHT, TOP, BOTTOM = 66, 14, 14, 42
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ def number(value: float) -> str:
     """A figure as short as a tick allows."""
     if value == 0:
         return "0"
-    if abs(value) >= 10_000 or abs(value) < 0.001:
+    if abs(value) >= 1e6 or abs(value) < 1e-3:
         return f"{value:.2g}".replace("e+0", "e").replace("e-0", "e-")
-    return f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def line_chart(

@@ -8,7 +8,7 @@ from html import escape
 
 from pointvae.visualization.charts import Scale, number
 
-WIDTH, ROW, HEAD, FOOT, LEFT, RIGHT = 640, 22, 6, 40, 250, 20
+WIDTH, ROW, HEAD, FOOT, LEFT, RIGHT = 520, 22, 6, 40, 170, 20
 
 
 @dataclass(frozen=True)

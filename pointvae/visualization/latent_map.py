@@ -48,7 +48,8 @@ def flatten_latents(latents: Floats, method: Method = "pca", *, seed: int = 0) -
 
         perplexity = min(30.0, (len(latents) - 1) / 3)
         embedding = TSNE(perplexity=perplexity, init="pca", random_state=seed, learning_rate="auto")
-        places = embedding.fit_transform(centred.astype(np.float32)).astype(np.float64)
+        made = embedding.fit_transform(centred.astype(np.float32)).astype(np.float64)
+        places = _pca(made - made.mean(axis=0))  # turned so that its length lies across
     places = places - (places.max(axis=0) + places.min(axis=0)) / 2
     filled: npt.NDArray[np.float64] = places / max(float(np.abs(places).max()), 1e-12)
     return filled
