@@ -20,7 +20,7 @@ $(VENV)/.dev: $(VENV)/.run
 	touch $@
 
 demo: $(VENV)/.run ## shapes -> VAE and CR-VAE -> probe -> demo/report.html, minutes on two cores
-	$(BIN)/pointvae demo demo
+	$(BIN)/pointvae demo
 
 test: $(VENV)/.dev ## the tests, under 10 minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"

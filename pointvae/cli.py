@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     from pointvae.objectives.base import Objective
 
 
+def demo(out: str = "demo", shapes_per_class: int = 60, epochs: int = 15, seed: int = 0) -> dict[str, Any]:
+    """Run the whole path on procedural shapes: VAE and CR-VAE, probe, report.
+
+    Args:
+        out: the folder that everything goes to; called again, it goes on where it was.
+        shapes_per_class: shapes of each procedural category.
+        epochs: passes over the training shapes, the same for both models.
+        seed: what every random draw is made from.
+    """
+    from pointvae.demo import demo
+
+    return demo(out, shapes_per_class=shapes_per_class, epochs=epochs, seed=seed, progress=True)
+
+
 def prepare(
     source: str,
     dataset: str,
@@ -182,7 +196,41 @@ def probe(
     )
 
 
-VERBS: dict[str, Verb] = {"prepare": prepare, "inspect": inspect, "train": train, "probe": probe}
+def evaluate(
+    run: str,
+    dataset: str,
+    out: str | None = None,
+    quick: bool = False,
+    points: int | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Evaluate a run on a dataset: probes, latents, reconstructions, into metrics.json and report.html.
+
+    Args:
+        run: the run folder.
+        dataset: the dataset folder.
+        out: the folder for the two files; the run folder unless given.
+        quick: take at most 1,000 training and 500 test shapes.
+        points: points of each shape; those of the training unless given.
+        batch_size: shapes a step.
+        seed: what subsets, rotations and folds are drawn from.
+    """
+    from pointvae.evaluation.report import evaluate_run
+
+    return evaluate_run(
+        run, dataset, out=out, quick=quick, points=points, batch_size=batch_size, seed=seed, progress=True
+    )
+
+
+VERBS: dict[str, Verb] = {
+    "demo": demo,
+    "prepare": prepare,
+    "inspect": inspect,
+    "train": train,
+    "probe": probe,
+    "evaluate": evaluate,
+}
 
 
 def main() -> None:

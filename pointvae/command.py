@@ -134,7 +134,8 @@ def _one_line(error: BaseException, parser: ArgumentParser) -> str:
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
     if lines and lines[0].startswith("unrecognized arguments"):
         option = lines[0].split(": ", 1)[-1].split()[0]
-        return f"unknown option {option}{_near_option(option, parser)}; see `{parser.prog} --help`"
+        kind = "unknown option" if option.startswith("-") else "unexpected argument"
+        return f"{kind} {option}{_near_option(option, parser)}; see `{parser.prog} --help`"
     kept = [line for line in lines if "NoneType" not in line and not line.startswith(("Errors", "Given value"))]
     return " ".join(kept) if kept else str(error)
 
