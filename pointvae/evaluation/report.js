@@ -80,3 +80,6 @@ for (const map of document.querySelectorAll(".map")) {
   });
   show(0);
 }
+addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+});

@@ -15,7 +15,7 @@ from pointvae.visualization.clouds import Frame
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Clouds = Sequence[npt.NDArray[np.floating[Any]]]
+Clouds = Sequence[npt.NDArray[np.floating[Any]]] | npt.NDArray[np.floating[Any]]
 
 COLUMNS = 8
 INPUT, OUTPUT = "viridis", "magma"
