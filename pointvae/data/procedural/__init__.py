@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from pointvae.data.procedural.furniture import FURNITURE
+from pointvae.data.procedural.garden import GARDEN
+from pointvae.data.procedural.handled import HANDLED
 from pointvae.data.procedural.parts import assemble
+from pointvae.data.procedural.seating import SEATING
 from pointvae.data.procedural.tools import TOOLS
 from pointvae.data.procedural.vehicles import VEHICLES
 from pointvae.data.procedural.vessels import VESSELS
@@ -16,7 +19,7 @@ from pointvae.errors import InputError
 
 __all__ = ["CATEGORIES", "FACTORS", "STYLES", "build", "draw_factors", "mesh_from_factors"]
 
-_TABLE = {**FURNITURE, **VESSELS, **VEHICLES, **TOOLS}
+_TABLE = {**SEATING, **FURNITURE, **VESSELS, **HANDLED, **VEHICLES, **TOOLS, **GARDEN}
 
 CATEGORIES: tuple[str, ...] = tuple(sorted(_TABLE))
 """Names of the categories, alphabetical."""
@@ -48,8 +51,7 @@ def mesh_from_factors(category: str, factors: Mapping[str, float]) -> Any:
     """
     _known(category)
     _check(category, factors)
-    choices = {name: names[int(factors[name])] for name, names in STYLES[category].items()}
-    return assemble(_TABLE[category].make(factors, choices))
+    return assemble(_TABLE[category].parts(factors))
 
 
 def build(category: str, rng: np.random.Generator) -> tuple[Any, dict[str, float]]:

@@ -119,7 +119,7 @@ def tube(path: npt.ArrayLike, radius: Values, *, flat: float = 1.0, sides: int =
     outline = section(2.0, sides)
     wide = np.broadcast_to(np.asarray(radius, dtype=np.float64), (len(points),))[:, None, None]
     normal = np.cross(across, tangent)
-    rings = points[:, None] + wide * (outline[:, :1] * normal[:, None] + flat * outline[:, 1:] * -across)
+    rings = points[:, None] + wide * (outline[:, :1] * normal[:, None] + flat * outline[:, 1:] * across)
     return loft(rings)
 
 
@@ -163,6 +163,11 @@ def wheel(radius: float, width: float, *, x: float, y: float) -> Part:
 def move(part: Part, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Part:
     """Shift a part."""
     return part[0] + np.array([x, y, z]), part[1]
+
+
+def stretch(part: Part, x: float, y: float, z: float) -> Part:
+    """Scale a part along each axis, by positive factors."""
+    return part[0] * np.array([x, y, z]), part[1]
 
 
 def turn(part: Part, axis: str, degrees: float) -> Part:

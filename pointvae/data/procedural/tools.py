@@ -1,14 +1,12 @@
-"""Hammer, axe, shovel, knife, wrench and guitar, all standing on end: the unit is their length.
+"""Hammer, axe, pickaxe, standing on the handle, and guitar, on its body: the unit is their length.
 
-Hammers and axes stand on the handle, shovels on the blade, guitars on the body; flat ones face -y.
+Heads reach to both sides along x.
 """
-
-from itertools import pairwise
 
 import numpy as np
 
-from pointvae.data.procedural.category import Category, Choices, Factors
-from pointvae.data.procedural.parts import Array, Part, both_sides, box, column, ease, loft, move, rod, tube, turn
+from pointvae.data.procedural.category import TILT, Category, Choices, Factors
+from pointvae.data.procedural.parts import Part, both_sides, box, column, ease, move, rod, tube, turn
 
 LEVEL = np.linspace(0.0, 1.0, 11)
 
@@ -63,32 +61,18 @@ def _axe(f: Factors, style: Choices) -> list[Part]:
     return parts
 
 
-def _shovel(f: Factors, style: Choices) -> list[Part]:
-    long, half, thick = f["blade_length"], f["blade_width"] / 2, f["handle_thickness"] / 2
-    outline = ease(LEVEL, (0, 0.45, 0.85, 1), (f["tip"] * half, half, half, 0.6 * half))
-    dish = f["dish"] * (1 - (2 * LEVEL - 1) ** 2)
-    parts = [_dished(long * LEVEL, outline, dish, 0.012)]
-    parts.append(rod([0, 0, 0.85 * long], [0, 0, 1.0], thick))
-    grip = f["grip_width"] / 2
-    if style["grip"] == "d-grip":
-        loop = [[x * grip, 0, 0.9 + 0.1 * z] for x, z in ((0, 0), (0.8, 0.4), (1, 1), (-1, 1), (-0.8, 0.4), (0, 0))]
-        parts += [rod(a, b, 0.8 * thick) for a, b in pairwise(loop)]
-    elif style["grip"] == "t-grip":
-        parts.append(rod([-grip, 0, 1.0], [grip, 0, 1.0], 1.1 * thick))
+def _pickaxe(f: Factors, style: Choices) -> list[Part]:
+    half, r = f["head_length"] / 2, f["head_thickness"] / 2
+    s = np.linspace(-1.0, 1.0, 11)
+    wide = r * (1 - 0.8 * np.abs(s) ** 1.5)
+    path = np.stack([half * s, 0 * s, 0.97 - f["droop"] * s**2], axis=-1)
+    if style["head"] == "adze":
+        flat = turn(column([0.0, half], [r, 0.25 * r], [r, f["edge_width"] / 2], power=4.0), "y", 90.0)
+        drop = f["droop"] * (flat[0][:, :1] / half) ** 2
+        parts = [tube(path[:6], wide[:6]), (flat[0] + np.array([0, 0, 0.97]) - drop * np.array([0, 0, 1.0]), flat[1])]
     else:
-        parts.append(column([0.93, 0.95, 1.02], [thick, grip / 2, grip / 2.5], [thick, grip / 2, grip / 2.5]))
-    return parts
-
-
-def _dished(z: Array, half: Array, dish: Array, thickness: float) -> Part:
-    """A sheet of half-widths (R,) at rising heights, its edges bent towards -y by `dish` (R,)."""
-    across = np.linspace(-1.0, 1.0, 7)
-    x = half[:, None] * across
-    y = -dish[:, None] * across**2
-    front = np.stack([x, y - thickness / 2, np.broadcast_to(z[:, None], x.shape)], axis=-1)
-    back = front[:, ::-1] + np.array([0.0, thickness, 0.0])
-
-    return loft(np.concatenate([front, back], axis=1))
+        parts = [tube(path, wide, flat=f["edge_width"] / (2 * r))]
+    return [_handle(f, 0.97), *parts]
 
 
 def _guitar(f: Factors, style: Choices) -> list[Part]:
@@ -127,12 +111,12 @@ def _guitar(f: Factors, style: Choices) -> list[Part]:
     return parts
 
 
-SHAFT = {"handle_thickness": (0.05, 0.1), "grip": (0.9, 1.5)}
+SHAFT = {"handle_thickness": (0.04, 0.1), "grip": (0.9, 1.5), **TILT}
 
 TOOLS = {
     "hammer": Category(
         _hammer,
-        factors={"head_length": (0.28, 0.5), "head_thickness": (0.09, 0.2), **SHAFT},
+        factors={"head_length": (0.25, 0.65), "head_thickness": (0.07, 0.22), **SHAFT},
         styles={"head": ("claw", "sledge", "mallet")},
     ),
     "axe": Category(
@@ -149,28 +133,28 @@ TOOLS = {
         },
         styles={"head": ("single", "double")},
     ),
-    "shovel": Category(
-        _shovel,
+    "pickaxe": Category(
+        _pickaxe,
         factors={
-            "blade_length": (0.22, 0.4),
-            "blade_width": (0.16, 0.34),
-            "tip": (0.15, 1.0),
-            "dish": (0.01, 0.06),
-            "handle_thickness": (0.025, 0.05),
-            "grip_width": (0.08, 0.18),
+            "head_length": (0.35, 0.8),
+            "head_thickness": (0.06, 0.12),
+            "droop": (0.02, 0.16),
+            "edge_width": (0.05, 0.14),
+            **SHAFT,
         },
-        styles={"grip": ("d-grip", "t-grip", "knob")},
+        styles={"head": ("points", "adze")},
     ),
     "guitar": Category(
         _guitar,
         factors={
-            "body_length": (0.38, 0.52),
-            "body_width": (0.26, 0.42),
+            "body_length": (0.34, 0.56),
+            "body_width": (0.24, 0.5),
             "body_depth": (0.03, 0.12),
             "waist": (0.5, 0.85),
             "upper_bout": (0.65, 0.95),
             "neck_width": (0.045, 0.075),
             "head_length": (0.1, 0.18),
+            **TILT,
         },
         styles={"body": ("hollow", "horned"), "head": ("slim", "wide")},
     ),

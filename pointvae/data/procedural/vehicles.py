@@ -1,11 +1,11 @@
-"""Car, truck, airplane and rocket: the unit is the width of a road vehicle and the length of one that flies.
+"""Car, van, truck, airplane and rocket: the unit is the width of a road vehicle and the length of one that flies.
 
-Cars, trucks and airplanes head towards -y; the rocket stands on its fins.
+Cars, vans, trucks and airplanes head towards -y; the rocket stands on its fins.
 """
 
 import numpy as np
 
-from pointvae.data.procedural.category import Category, Choices, Factors
+from pointvae.data.procedural.category import TILT, Category, Choices, Factors
 from pointvae.data.procedural.parts import (
     Part,
     blade,
@@ -33,8 +33,8 @@ def _car(f: Factors, style: Choices) -> list[Part]:
     parts = [
         hull(y, [0.42, 0.47, 0.5, 0.5, 0.47, 0.44], low, [nose - 0.08, nose, belt, belt, belt, belt - 0.08], power=7)
     ]
-    fore = front + f["windshield"] * f["cabin_height"]
-    aft = max(rear - f["rear_slope"] * f["cabin_height"], fore + 0.3)
+    fore = front + f["windshield"] * (rear - front)
+    aft = rear - f["rear_slope"] * (rear - front)
     middle, reach = [(front + rear) / 2, (fore + aft) / 2], [(rear - front) / 2, (aft - fore) / 2]
     cabin = column(
         [belt - 0.03, roof - 0.04, roof],
@@ -50,6 +50,24 @@ def _car(f: Factors, style: Choices) -> list[Part]:
     elif style["extra"] == "roof box":
         parts.append(column([roof, roof + 0.14], 0.25, 0.9 * reach[1], y=middle[1], power=5))
     return parts
+
+
+def _van(f: Factors, style: Choices) -> list[Part]:
+    half, low = f["length"] / 2, f["clearance"]
+    roof, belt, tip = low + f["height"], low + 0.5 * f["height"], f["snout"]
+    fore = tip + f["windshield"] * 0.4 * f["height"]
+    y = [-half, 0.04 - half, tip - half, fore - half, half - f["rear_slope"], half]
+    nose = low + (0.45 + 0.05 * f["windshield"]) * f["height"]
+    tops = [nose - 0.08, nose, belt + 0.04, roof - 0.02, roof, belt]
+    parts = [hull(y, [0.42, 0.47, 0.49, 0.49, 0.49, 0.47], low, tops, power=9)]
+    if style["extra"] == "ladder rack":
+        for x in (-0.3, 0.3):
+            parts.append(box(0.04, 1.2 * half, 0.04, x=x, y=0.2 * half, z=roof + 0.06))
+        for at in (-0.3, 0.2, 0.7):
+            parts.append(box(0.7, 0.04, 0.08, y=at * half, z=roof - 0.02))
+    elif style["extra"] == "raised roof":
+        parts.append(column([roof - 0.05, roof + 0.2], 0.42, [0.6 * half, 0.5 * half], y=0.15 * half, power=6))
+    return [*parts, *_wheels(f["wheel_radius"], [-f["wheelbase"] * half, f["wheelbase"] * half])]
 
 
 def _truck(f: Factors, style: Choices) -> list[Part]:
@@ -132,39 +150,56 @@ VEHICLES = {
     "car": Category(
         _car,
         factors={
-            "length": (1.9, 2.9),
-            "body_height": (0.28, 0.5),
-            "cabin_height": (0.28, 0.5),
+            "length": (1.6, 3.3),
+            "body_height": (0.25, 0.55),
+            "cabin_height": (0.22, 0.55),
             "clearance": (0.1, 0.22),
             "hood": (0.12, 0.34),
             "trunk": (0.02, 0.22),
             "hood_drop": (0.0, 0.12),
-            "windshield": (0.3, 1.2),
-            "rear_slope": (0.1, 1.2),
+            "windshield": (0.06, 0.4),
+            "rear_slope": (0.02, 0.35),
             "wheel_radius": (0.17, 0.25),
             "wheelbase": (0.52, 0.7),
+            **TILT,
         },
         styles={"extra": ("none", "spoiler", "roof box")},
+    ),
+    "van": Category(
+        _van,
+        factors={
+            "length": (1.6, 3.4),
+            "height": (0.55, 1.2),
+            "clearance": (0.1, 0.25),
+            "snout": (0.06, 0.4),
+            "windshield": (0.1, 0.8),
+            "rear_slope": (0.02, 0.25),
+            "wheel_radius": (0.16, 0.25),
+            "wheelbase": (0.5, 0.72),
+            **TILT,
+        },
+        styles={"extra": ("none", "ladder rack", "raised roof")},
     ),
     "truck": Category(
         _truck,
         factors={
-            "length": (2.0, 3.6),
+            "length": (1.8, 3.8),
             "cab_length": (0.6, 1.1),
-            "cab_height": (0.7, 1.2),
+            "cab_height": (0.6, 1.3),
             "snout": (0.05, 0.4),
             "clearance": (0.18, 0.32),
-            "cargo_height": (0.55, 1.3),
+            "cargo_height": (0.45, 1.4),
             "wheel_radius": (0.17, 0.27),
+            **TILT,
         },
         styles={"cargo": ("box", "tank", "open bed"), "axles": ("two", "three")},
     ),
     "airplane": Category(
         _airplane,
         factors={
-            "fuselage_radius": (0.045, 0.09),
+            "fuselage_radius": (0.035, 0.1),
             "nose_length": (0.08, 0.22),
-            "wing_span": (0.7, 1.3),
+            "wing_span": (0.55, 1.6),
             "wing_chord": (0.12, 0.26),
             "wing_taper": (0.25, 1.0),
             "sweep": (0.0, 38.0),
@@ -172,20 +207,22 @@ VEHICLES = {
             "wing_level": (-0.8, 0.9),
             "wing_position": (-0.2, 0.02),
             "tail_span": (0.25, 0.45),
-            "fin_height": (0.1, 0.22),
+            "fin_height": (0.1, 0.25),
+            **TILT,
         },
         styles={"engines": ("propeller", "two", "four"), "tail": ("low", "t-tail")},
     ),
     "rocket": Category(
         _rocket,
         factors={
-            "radius": (0.06, 0.15),
+            "radius": (0.05, 0.19),
             "nose_length": (0.15, 0.4),
             "nose_curve": (1.0, 2.5),
             "body_taper": (0.85, 1.2),
             "fin_span": (0.06, 0.2),
             "fin_chord": (0.12, 0.3),
             "fin_drop": (0.05, 0.16),
+            **TILT,
         },
         styles={"fins": ("three", "four"), "boosters": ("none", "two")},
     ),
