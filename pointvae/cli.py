@@ -223,13 +223,116 @@ def evaluate(
     )
 
 
+def embed(
+    run: str,
+    input: str,
+    out: str,
+    points: int | None = None,
+    up: Literal["y", "z"] | None = None,
+    split: str | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Write the latents of shapes.
+
+    Args:
+        run: the run folder.
+        input: a dataset folder, a mesh, a cloud, or a folder of them.
+        out: .npz or .parquet: posterior mean and deviation, encoder features, labels, names.
+        points: points of each shape that the model sees; those of the training unless given.
+        up: the up axis of raw files; that of the training's source unless given.
+        split: only this split of a dataset folder.
+        batch_size: shapes a step.
+        seed: what the sampling of points is drawn from.
+    """
+    from pointvae.evaluation.embedding import embed_to
+
+    return embed_to(
+        run, input, out, points=points, up=up, split=split, batch_size=batch_size, seed=seed, progress=True
+    )
+
+
+def reconstruct(
+    run: str,
+    input: str,
+    out: str,
+    points: int | None = None,
+    up: Literal["y", "z"] | None = None,
+    split: str | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Show what becomes of shapes on their way through the latent.
+
+    Args:
+        run: the run folder.
+        input: a dataset folder, a mesh, a cloud, or a folder of them.
+        out: .png (inputs above reconstructions), .npz, .ply (of one shape), or a new folder for a .ply of each.
+        points: points of each shape that the model sees; those of the training unless given.
+        up: the up axis of raw files; that of the training's source unless given.
+        split: only this split of a dataset folder.
+        batch_size: shapes a step.
+        seed: what the sampling of points is drawn from.
+    """
+    from pointvae.evaluation.outputs import reconstruct_to
+
+    return reconstruct_to(
+        run, input, out, points=points, up=up, split=split, batch_size=batch_size, seed=seed, progress=True
+    )
+
+
+def sample(run: str, out: str, count: int = 16, seed: int = 0) -> dict[str, Any]:
+    """Decode draws from the prior.
+
+    Args:
+        run: the run folder.
+        out: .png, .npz, .ply (of one cloud), or a new folder for a .ply of each.
+        count: how many.
+        seed: what they are drawn from.
+    """
+    from pointvae.evaluation.outputs import sample_to
+
+    return sample_to(run, out, count=count, seed=seed)
+
+
+def interpolate(
+    run: str,
+    a: str,
+    b: str,
+    out: str,
+    steps: int = 8,
+    points: int | None = None,
+    up: Literal["y", "z"] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Decode the line between the latents of two shapes.
+
+    Args:
+        run: the run folder.
+        a: a mesh or cloud file with the first shape.
+        b: one with the last shape.
+        out: .png, .npz, or a new folder for a .ply of each step.
+        steps: how many, both ends counted.
+        points: points of each shape that the model sees; those of the training unless given.
+        up: the up axis of the files; that of the training's source unless given.
+        seed: what the sampling of points is drawn from.
+    """
+    from pointvae.evaluation.outputs import interpolate_to
+
+    return interpolate_to(run, a, b, out, steps=steps, points=points, up=up, seed=seed)
+
+
 VERBS: dict[str, Verb] = {
     "demo": demo,
     "prepare": prepare,
     "inspect": inspect,
     "train": train,
+    "embed": embed,
     "probe": probe,
     "evaluate": evaluate,
+    "reconstruct": reconstruct,
+    "sample": sample,
+    "interpolate": interpolate,
 }
 
 

@@ -147,6 +147,54 @@ def test_a_switch_needs_no_value_and_hyphens_are_underscores(call, dataset, trai
     assert code == 0
 
 
+def test_embedding_reconstructing_sampling_and_interpolating(call, dataset, trained, tmp_path):
+    mesh = dataset.parent / "meshes" / "tall" / "test" / "tall_0.off"
+    other = dataset.parent / "meshes" / "wide" / "test" / "wide_0.off"
+    assert call("embed", trained, dataset, tmp_path / "all.npz")[0] == 0
+    with np.load(tmp_path / "all.npz") as arrays:
+        assert arrays["posterior_mean"].shape == (18, 4) and len(arrays["names"]) == 18
+    assert call("embed", trained, mesh, tmp_path / "one.parquet")[0] == 0
+    assert call("reconstruct", trained, mesh.parents[1], tmp_path / "grid.png")[0] == 0
+    assert call("reconstruct", trained, mesh, tmp_path / "one.ply")[0] == 0
+    assert len(trimesh.load(tmp_path / "one.ply").vertices) == 32
+    assert call("sample", trained, tmp_path / "new", "--count", 3)[0] == 0
+    assert len(list((tmp_path / "new").glob("*.ply"))) == 3
+    assert call("interpolate", trained, mesh, other, tmp_path / "line.png", "--steps", 4)[0] == 0
+    for name in ("grid.png", "line.png"):
+        assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_evaluating_writes_a_report_and_figures(call, dataset, trained, tmp_path):
+    code, out, _ = call("evaluate", trained, dataset, "--out", tmp_path / "report", "--quick", "--json")
+    found = json.loads(out)
+    assert code == 0 and 0 <= found["accuracy"] <= 1 and 0 <= found["untrained_accuracy"] <= 1
+    assert (tmp_path / "report" / "report.html").is_file()
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text())["accuracy"] == found["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["embed", "RUN", "MESH", "OUT.csv"], ".npz"),
+        (["embed", "RUN", "MESH", "OUT.npz", "--points", "0"], "points"),
+        (["embed", "RUN", "ABSENT", "OUT.npz"], "ABSENT"),
+        (["embed", "ABSENT", "MESH", "OUT.npz"], "ABSENT"),
+        (["reconstruct", "RUN", "NAN", "OUT.png"], "nan.off"),
+        (["sample", "RUN", "OUT.png", "--count", "0"], "count"),
+        (["interpolate", "RUN", "MESH", "MESH", "OUT.png", "--steps", "1"], "steps"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_input_to_the_verbs_that_read_a_run_is_one_line(call, dataset, trained, tmp_path, arguments, word):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "nan.off").write_text(BAD_FILES["nan.off"])
+    mesh = dataset.parent / "meshes" / "tall" / "test" / "tall_0.off"
+    places = {"RUN": trained, "MESH": mesh, "ABSENT": tmp_path / "ABSENT", "NAN": tmp_path / "in" / "nan.off"}
+    filled = [places.get(a, tmp_path / a if a.startswith("OUT") else a) for a in arguments]
+    assert word in refusal(call(*filled))
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
 # -- input at fault ------------------------------------------------------------------------------------------------
 
 
