@@ -16,4 +16,5 @@ def track(items: Iterable[Item], description: str, total: int, *, shown: bool) -
     from rich.console import Console
     from rich.progress import track as rich_track
 
-    yield from rich_track(items, description, total=total, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    yield from rich_track(items, description, total=total, console=console, transient=console.is_terminal)

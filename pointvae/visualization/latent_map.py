@@ -47,7 +47,8 @@ def flatten_latents(latents: Floats, method: Method = "pca", *, seed: int = 0) -
         from sklearn.manifold import TSNE
 
         perplexity = min(30.0, (len(latents) - 1) / 3)
-        embedding = TSNE(perplexity=perplexity, init="pca", random_state=seed, learning_rate="auto")
+        start = (places / places[:, 0].std() * 1e-4).astype(np.float32)
+        embedding = TSNE(perplexity=perplexity, init=start, random_state=seed, learning_rate="auto")
         made = embedding.fit_transform(centred.astype(np.float32)).astype(np.float64)
         places = _pca(made - made.mean(axis=0))  # turned so that its length lies across
     places = places - (places.max(axis=0) + places.min(axis=0)) / 2
