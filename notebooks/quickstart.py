@@ -2,12 +2,12 @@
 # # From shapes to latents in a few minutes
 #
 # This notebook makes a small set of 3D shapes, learns a vector for each of them twice - with a plain variational
-# auto-encoder (VAE) and with a consistency-regularized one (CR-VAE) - and looks at what the two have learned. It needs
-# no downloads, no GPU and about a minute of computing.
+# auto-encoder (VAE) and with a consistency-regularized one (CR-VAE) - and looks at what the two have learned. It
+# needs no downloads, no GPU and about a minute of computing.
 #
-# A shape is a **point cloud**: a few hundred points drawn from its surface, in any order. The encoder turns a cloud into
-# a Gaussian over 32 numbers, the *posterior*; its mean is the shape's vector, its *latent*. The decoder turns such
-# numbers back into a cloud. No label is used to train either.
+# A shape is a **point cloud**: a few hundred points drawn from its surface, in any order. The encoder turns a cloud
+# into a Gaussian over 32 numbers, the *posterior*; its mean is the shape's vector, its *latent*. The decoder turns
+# such numbers back into a cloud. No label is used to train either.
 
 # %%
 import csv
@@ -34,9 +34,10 @@ plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figu
 # %% [markdown]
 # ## 1. Prepare
 #
-# `prepare` takes a folder of meshes or scans, an archive, or arrays. Here it takes the shapes that come with the package:
-# furniture, vessels, vehicles and tools, each built from random measures. It draws points from every surface, centres
-# each cloud, scales it into the unit sphere, and writes a *dataset folder*, which is Parquet files with a card.
+# `prepare` takes a folder of meshes or scans, an archive, or arrays. Here it takes the shapes that come with the
+# package: furniture, vessels, vehicles and tools, each built from random measures. It draws points from every
+# surface, centres each cloud, scales it into the unit sphere, and writes a *dataset folder*, which is Parquet files
+# with a card.
 #
 # The same in a shell: `pointvae prepare procedural shapes --shapes_per_class 30 --points 512`
 
@@ -64,8 +65,8 @@ for column, name in enumerate(("airplane", "chair", "teapot")):
     place.tick_params(labelsize=6)
 
 # %% [markdown]
-# The first test shape of each class. Some classes are easy to tell apart, others (jug and mug, shovel and rake, car and
-# van) are meant not to be.
+# The first test shape of each class. Some classes are easy to tell apart, others (jug and mug, shovel and rake, car
+# and van) are meant not to be.
 
 # %%
 cloud_grid(test.points[first], test.classes)
@@ -78,8 +79,8 @@ cloud_grid(test.points[first], test.classes)
 #
 # - `ELBO`: reconstruct each cloud from its latent, and keep the posterior near the prior N(0, I);
 # - `Consistency`: the same for each cloud **and** for a copy turned about the up axis, plus the divergence
-#   KL(posterior of the copy ‖ posterior of the original), which is to be small. With `target="canonical"` the turned copy
-#   must reconstruct the *unturned* original, so that nothing asks the latent to remember the heading;
+#   KL(posterior of the copy ‖ posterior of the original), which is to be small. With `target="canonical"` the turned
+#   copy must reconstruct the *unturned* original, so that nothing asks the latent to remember the heading;
 #   `target="transformed"`, the paper's, has it reconstruct itself.
 #
 # A step of CR-VAE handles two clouds for each shape and takes about twice as long; one budget means equal steps here.
@@ -152,9 +153,9 @@ for place in axes[1]:
 # %% [markdown]
 # ## 5. The posterior of a shape
 #
-# `posterior` gives a `torch.distributions` object: one Gaussian for each cloud of the batch. The mean is the latent; the
-# standard deviation says how sure the encoder is of each number. Below, one shape is turned about the up axis step by
-# step: how far does its latent move, measured in those standard deviations?
+# `posterior` gives a `torch.distributions` object: one Gaussian for each cloud of the batch. The mean is the latent;
+# the standard deviation says how sure the encoder is of each number. Below, one shape is turned about the up axis
+# step by step: how far does its latent move, measured in those standard deviations?
 
 
 # %%
@@ -183,10 +184,10 @@ q
 # %% [markdown]
 # ## 6. The consistency gap
 #
-# The same question over all test shapes, as the number that CR-VAE trains for: KL( q(z | turned) ‖ q(z | as it was) ) in
-# nats, one random heading a shape, the same headings for both models. CR-VAE should have the smaller gap; the columns
-# beside it show whether it got there honestly - by agreeing, and not by saying less (`active_units`, `kl`) or by being
-# less sure (`posterior_std`).
+# The same question over all test shapes, as the number that CR-VAE trains for: KL( q(z | turned) ‖ q(z | as it was) )
+# in nats, one random heading a shape, the same headings for both models. CR-VAE should have the smaller gap; the
+# columns beside it show whether it got there honestly - by agreeing, and not by saying less (`active_units`, `kl`) or
+# by being less sure (`posterior_std`).
 
 # %%
 view = View(points=256)  # the same 256 of each shape's points for every model
@@ -220,9 +221,9 @@ outputs = reconstruct(runs["VAE"].model, inputs)
 reconstruction_grid(inputs, outputs.points, [test.names[i] for i in picked], outputs.cd_l2_mean)
 
 # %% [markdown]
-# Now the same shapes, each turned by 120 degrees, through the CR-VAE. With the canonical target it is asked to give back
-# the unturned shape, that is, to tell from the shape alone how it used to stand; the errors are those to the unturned
-# shapes. Where the shapes of a class share a heading, the decoder gives that.
+# Now the same shapes, each turned by 120 degrees, through the CR-VAE. With the canonical target it is asked to give
+# back the unturned shape, that is, to tell from the shape alone how it used to stand; the errors are those to the
+# unturned shapes. Where the shapes of a class share a heading, the decoder gives that.
 
 # %%
 away = np.stack([turned(cloud, 120) for cloud in inputs])
@@ -233,10 +234,10 @@ reconstruction_grid(away, outputs, [test.names[i] for i in picked], errors)
 # %% [markdown]
 # ## 8. Can classes be read off the latents?
 #
-# A linear SVM on frozen features, its one parameter chosen by cross-validation on the train split, the test split scored
-# once. Two features: the posterior mean, and what the encoder holds before the posterior head. **Beside each stands the
-# same encoder before training**, because random features do surprisingly well and a figure without that floor says
-# little. `rotation="z"` turns every shape, train and test, to a heading of its own.
+# A linear SVM on frozen features, its one parameter chosen by cross-validation on the train split, the test split
+# scored once. Two features: the posterior mean, and what the encoder holds before the posterior head. **Beside each
+# stands the same encoder before training**, because random features do surprisingly well and a figure without that
+# floor says little. `rotation="z"` turns every shape, train and test, to a heading of its own.
 #
 # The intervals are 95 % over test shapes. There are few of those here, and one seed: differences of a few points mean
 # nothing yet.
@@ -257,8 +258,8 @@ print("protocol", result["protocol"])
 # %% [markdown]
 # ## 9. Embed to numpy
 #
-# From here on it is arrays: one vector a shape, to cluster, to search, to feed to any classifier. `from_pretrained` reads a
-# run folder back, in evaluation mode.
+# From here on it is arrays: one vector a shape, to cluster, to search, to feed to any classifier. `from_pretrained`
+# reads a run folder back, in evaluation mode.
 #
 # The same in a shell: `pointvae embed RUN INPUT latents.npz`
 
@@ -283,10 +284,10 @@ cloud_grid(test.points[order], [test.names[i] for i in order], columns=6)
 # %% [markdown]
 # ## Where to go next
 #
-# - **Your own shapes**: `pointvae prepare FOLDER DATASET --up y`, where each class is a folder (`--up` names the axis that
-#   points up in your files); then `pointvae inspect DATASET --picture shapes.png`.
-# - **Longer training, larger models**: `pointvae train DATASET RUN --config configs/cr-vae.yaml --epochs 100`; encoders
-#   `pointnet`, `dgcnn`, `foldingnet`, decoders `mlp`, `folding`, likelihoods `chamfer`, `mixture`.
+# - **Your own shapes**: `pointvae prepare FOLDER DATASET --up y`, where each class is a folder (`--up` names the axis
+#   that points up in your files); then `pointvae inspect DATASET --picture shapes.png`.
+# - **Longer training, larger models**: `pointvae train DATASET RUN --config configs/cr-vae.yaml --epochs 100`;
+#   encoders `pointnet`, `dgcnn`, `foldingnet`, decoders `mlp`, `folding`, likelihoods `chamfer`, `mixture`.
 # - **What the terms mean**: [docs/mathematics.md](../docs/mathematics.md).
 # - **What the figures mean**: [docs/evaluation.md](../docs/evaluation.md).
 # - **When something goes wrong**: [docs/faq.md](../docs/faq.md).

@@ -26,7 +26,7 @@ def commands(text: str) -> list[list[str]]:
     """The arguments of every `pointvae …` in shell blocks and in running text."""
     shell = "\n".join(body for kind, body in FENCE.findall(text) if kind in ("sh", "shell", "bash", "console"))
     lines = [line.removeprefix("$ ") for line in shell.replace("\\\n", " ").splitlines()]
-    inline = re.findall(r"(?<!`)`(pointvae [^`\n]+)`", FENCE.sub("", text))
+    inline = re.findall(r"(?<!`)`(pointvae\s[^`]+)`", FENCE.sub("", text))
     found = []
     for line in [*lines, *inline]:
         words = shlex.split(line, comments=True)
