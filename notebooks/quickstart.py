@@ -61,8 +61,8 @@ for column, name in enumerate(("airplane", "chair", "teapot")):
     x, y, z = test.points[first[test.classes.index(name)]].T
     place.scatter(x, y, z, s=2)
     place.set(xlabel="x", ylabel="y", zlabel="z")
-    place.set_box_aspect((np.ptp(x), np.ptp(y), np.ptp(z)))
-    place.tick_params(labelsize=6)
+    place.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(-1, 1), xticks=(-1, 0, 1), yticks=(-1, 0, 1), zticks=(-1, 0, 1))
+    place.set_box_aspect((1, 1, 1), zoom=0.85)
 
 # %% [markdown]
 # The first test shape of each class. Some classes are easy to tell apart, others (jug and mug, shovel and rake, car
@@ -271,7 +271,8 @@ np.savez(folder / "latents.npz", latents=latents, labels=test.labels, names=np.a
 latents.shape, latents.dtype
 
 # %% [markdown]
-# Nearest neighbours, for instance: a shape on the left, and the five others whose latents are nearest to its own.
+# Nearest neighbours, for instance: a shape on the left, and the five others whose latents are nearest to its own. Where
+# they are of another class, one sees what the latent takes for alike.
 
 # %%
 queries = [first[test.classes.index(name)] for name in ("airplane", "chair", "goblet")]
