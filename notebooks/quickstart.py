@@ -271,8 +271,8 @@ np.savez(folder / "latents.npz", latents=latents, labels=test.labels, names=np.a
 latents.shape, latents.dtype
 
 # %% [markdown]
-# Nearest neighbours, for instance: a shape on the left, and the five others whose latents are nearest to its own. Where
-# they are of another class, one sees what the latent takes for alike.
+# Nearest neighbours, for instance: a shape on the left, and the five others whose latents are nearest to its own.
+# Where they are of another class, one sees what the latent takes for alike.
 
 # %%
 queries = [first[test.classes.index(name)] for name in ("airplane", "chair", "goblet")]
