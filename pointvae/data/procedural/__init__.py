@@ -1,4 +1,10 @@
-"""Procedural shapes: recognisable categories built as meshes from continuous, recorded factors."""
+"""Procedural shapes: recognisable categories built as meshes from continuous, recorded factors.
+
+Every shape is one `trimesh.Trimesh` of closed parts, z up, in arbitrary units. All share one heading: fronts and
+noses point to -y, handles to +x. Furniture stands level; what is held or drives is tilted a little, as scans are.
+Ranges overlap between neighbours (stool and table, mug and pot, rake and broom), so that proportions alone do not
+tell them apart; the tables of factors stand at the end of each family's module.
+"""
 
 import difflib
 import math

@@ -165,10 +165,10 @@ FURNITURE = {
         factors={
             "base_radius": (0.25, 0.6),
             "base_height": (0.03, 0.15),
-            "pole_height": (0.35, 2.4),
+            "pole_height": (0.45, 2.4),
             "pole_thickness": (0.04, 0.14),
             "reach": (-0.4, 0.4),
-            "shade_height": (0.3, 1.1),
+            "shade_height": (0.3, 1.0),
             "shade_top": (0.3, 0.95),
         },
         styles={"base": ("disc", "tripod", "urn"), "shade": ("cone", "dome")},

@@ -111,8 +111,8 @@ SEATING = {
         _stool,
         factors={
             "seat_depth": (0.6, 1.4),
-            "seat_height": (0.55, 2.2),
-            "seat_thickness": (0.05, 0.3),
+            "seat_height": (0.6, 2.2),
+            "seat_thickness": (0.09, 0.3),
             "roundness": (2.0, 8.0),
             **SUPPORT,
         },

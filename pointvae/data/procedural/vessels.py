@@ -109,7 +109,7 @@ VESSELS = {
     "bowl": Category(
         _bowl,
         factors={
-            "height": (0.22, 0.9),
+            "height": (0.22, 0.75),
             "foot": (0.3, 0.6),
             "foot_height": (0.02, 0.2),
             "curvature": (0.35, 0.9),
