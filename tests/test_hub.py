@@ -78,3 +78,7 @@ def test_a_damaged_configuration_is_named(saved, text):
 def test_facts_are_kept_beside_the_configuration(tmp_path):
     save_pretrained(PointVAE(latent_dim=4, points=8), tmp_path, {"classes": ["a", "b"]})
     assert json.loads((tmp_path / "config.json").read_text())["classes"] == ["a", "b"]
+
+
+def test_the_weights_can_be_read_by_others_as_the_configuration_can(saved):
+    assert (saved / "model.safetensors").stat().st_mode == (saved / "config.json").stat().st_mode

@@ -44,7 +44,7 @@ class Chamfer(Likelihood):
     and no NLL is reported. With a learned σ the constant of a Gaussian, -3N log σ, keeps σ from running away.
 
     Args:
-        sigma: scale, unit-sphere lengths. It decides whether latents carry anything: 0.05 does, 0.25 does not.
+        sigma: scale, unit-sphere lengths. It decides how much the latents carry: at 0.05 much, at 0.25 little.
         learned: make σ a parameter that starts at ``sigma``.
     """
 

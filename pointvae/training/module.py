@@ -20,6 +20,7 @@ from pointvae.transforms import Compose, default_transforms
 
 TRAIN, VALIDATE = 0, 1  # keep the random streams of the two apart
 WARMUP_STEPS = 200
+NORM_MOMENTUM = 0.1
 ACTIVE_VARIANCE = 0.01  # Burda et al., "Importance Weighted Autoencoders", ICLR 2016
 
 
@@ -67,6 +68,12 @@ class TrainingModule(pl.LightningModule):
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
+        """Let the running statistics of batch norms be plain means at first, so that short runs evaluate right."""
+        for norm in self.model.modules():
+            if isinstance(norm, torch.nn.BatchNorm1d):
+                norm.momentum = max(NORM_MOMENTUM, 1.0 / (self.global_step + 1))
 
     def training_step(self, batch: Tensor, index: int) -> Tensor:
         """The loss of one batch of clouds [B, N, 3]; every term is logged raw and weighted, in nats a shape."""

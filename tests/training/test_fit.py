@@ -94,6 +94,17 @@ def test_one_batch_can_be_overfitted(shapes, tmp_path):
     assert reconstruction[-1] < 0.2 * reconstruction[0]
 
 
+def test_after_a_single_step_the_running_statistics_are_those_of_its_batch(shapes, tmp_path):
+    model = build_model(CONFIG, 0)
+    first = model.encoder.mlp.layers[1]
+    few = Shapes(shapes.points[:8, :16], None, shapes.names[:8], [])
+    inputs = model.encoder.mlp.layers[0](torch.from_numpy(few.points).flatten(0, 1)).detach()
+    settings = {"epochs": 1, "batch_size": 8, "validation_fraction": 0.0, "learning_rate": 1e-9}
+    fit(model, few, tmp_path / "run", accelerator="cpu", **settings)
+    torch.testing.assert_close(first.running_mean, inputs.mean(0), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(first.running_var, inputs.var(0), atol=1e-5, rtol=1e-4)
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(shapes, tmp_path):
     weights = [
         (train(shapes, tmp_path / str(i), Consistency(), seed).path / "model.safetensors").read_bytes()
