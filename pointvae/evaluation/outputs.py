@@ -169,7 +169,7 @@ def interpolate_to(
     arrays = {"points": made, "first": given[0], "last": given[1]}
 
     def picture() -> Figure:
-        return cloud_grid([given[0], *made, given[1]], titles, columns=steps + 2)
+        return cloud_grid([given[0], *made, given[1]], titles, columns=steps + 2, inputs=(0, steps + 1))
 
     _write(out, made, [f"step_{number:03d}" for number in range(steps)], arrays, picture)
     return {"steps": steps, "ends": names, "out": str(out)}

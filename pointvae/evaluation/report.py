@@ -180,7 +180,7 @@ def _protocol(run: Evaluation) -> str:
         f"<p>{escape(title)} (<code>{linear_probe.PROTOCOL}</code>)</p><ol>{items}</ol>"
         '<p class="note">Rotated: training and test shapes each stand under their own fixed rotation. The untrained '
         "model has the same architecture and seed, and is probed in the same way. Seed of subsets, rotations, folds "
-        f"and intervals: {m['seed']}. Every figure of this page stands in <code>{METRICS}</code>.</p>"
+        f"and intervals: {m['seed']}. The figures of the tables stand in <code>{METRICS}</code>.</p>"
     )
 
 

@@ -28,13 +28,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Scale:
-    """A linear or logarithmic map from values to pixels."""
+    """A linear or logarithmic map from values to pixels, with ticks at whole numbers alone if so told."""
 
     low: float
     high: float
     start: float
     stop: float
     log: bool = False
+    whole: bool = False
 
     def __call__(self, value: float) -> float:
         """The pixel of a value; what lies outside is moved to the edge."""
@@ -46,7 +47,8 @@ class Scale:
     def ticks(self) -> list[float]:
         """A handful of round values within."""
         if not self.log:
-            return round_ticks(self.low, self.high)
+            ticks = round_ticks(self.low, self.high)
+            return [tick for tick in ticks if not self.whole or tick == round(tick)]
         first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
         factors = (1, 2, 5) if last - first < 2 else (1,)
         values = [f * 10.0**e for e in range(first - 1, last + 1) for f in factors]
@@ -76,7 +78,7 @@ def number(value: float) -> str:
 def line_chart(
     series: Sequence[Series], *, title: str, x_label: str, y_label: str, log: bool = False, steps: bool = False
 ) -> str:
-    """Lines over a shared x, as an ``<svg>``.
+    """Lines over a shared x of whole numbers, as an ``<svg>``.
 
     Values that are not finite (or, on a logarithmic axis, not positive) are left out.
 
@@ -94,14 +96,14 @@ def line_chart(
     if not values:
         return f'<p class="empty">No figures for {escape(title.lower())}.</p>'
     low, high = min(values), max(values)
-    if steps or (not log and 0 <= low < 0.4 * high):
+    if steps or (not log and (0 <= low < 0.4 * high or low == high > 0)):
         low = 0.0
     margin = 0.0 if log else 0.04 * (high - low)
     low, high = (low, high + margin) if log or low == 0 else (low - margin, high + margin)
     if high <= low:
         low, high = (low / 2, high * 2) if log else (low - 0.5, high + 0.5)
     edge = 0.5 if steps else 0.0
-    x = Scale(min(places) - edge, max(places) + edge, LEFT, WIDTH - RIGHT)
+    x = Scale(min(places) - edge, max(places) + edge, LEFT, WIDTH - RIGHT, whole=True)
     y = Scale(low, high, HEIGHT - BOTTOM, TOP, log)
     drawn = "".join(_steps(line, x, y) if steps else _line(line, x, y) for line in kept)
     return _svg(title, _axes(x, y, x_label, y_label) + drawn)

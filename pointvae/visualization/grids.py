@@ -48,13 +48,16 @@ def reconstruction_grid(inputs: Clouds, outputs: Clouds, names: Sequence[str], c
     return figure
 
 
-def cloud_grid(clouds: Clouds, names: Sequence[str] | None = None, columns: int = COLUMNS) -> Figure:
+def cloud_grid(
+    clouds: Clouds, names: Sequence[str] | None = None, columns: int = COLUMNS, inputs: Sequence[int] = ()
+) -> Figure:
     """Clouds side by side, each filling its place, with a name beneath if any.
 
     Args:
         clouds: clouds (N, 3), z up.
         names: what stands beneath each.
         columns: clouds a row.
+        inputs: which of them are inputs, to be coloured as such.
     """
     columns = min(columns, len(clouds))
     rows = math.ceil(len(clouds) / columns)
@@ -64,7 +67,13 @@ def cloud_grid(clouds: Clouds, names: Sequence[str] | None = None, columns: int 
         row, column = divmod(index, columns)
         unit = 1 / rows / (1 + label)
         bottom = 1 - (row + 1) / rows + label * unit
-        _cloud(figure, (column / columns, bottom, 1 / columns, unit), cloud, Frame.of(cloud), OUTPUT)
+        _cloud(
+            figure,
+            (column / columns, bottom, 1 / columns, unit),
+            cloud,
+            Frame.of(cloud),
+            INPUT if index in inputs else OUTPUT,
+        )
         if names:
             figure.text(
                 (column + 0.5) / columns, bottom - 0.4 * label * unit, shorten(names[index]), ha="center", fontsize=8

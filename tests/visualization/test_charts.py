@@ -74,10 +74,20 @@ def test_a_chart_of_nothing_says_so():
 
 
 @pytest.mark.parametrize("log", [False, True])
-def test_a_line_that_never_changes_is_drawn_in_the_middle(log):
-    heights = {y for _, y in places(chart(Series("a", [1, 2], [3, 3]), log=log))}
+@pytest.mark.parametrize("value", [3, 0])
+def test_a_line_that_never_changes_is_drawn_level(log, value):
+    value = value or log
+    heights = {y for _, y in places(chart(Series("a", [1, 2], [value, value]), log=log))}
     assert len(heights) == 1
-    assert TOP <= heights.pop() <= HEIGHT - BOTTOM
+    assert TOP < heights.pop() < HEIGHT - BOTTOM
+
+
+def test_ticks_of_epochs_are_whole():
+    assert re.findall(r'text-anchor="middle">([\d.]+)</text>', chart(Series("a", [1, 2, 3], [1, 2, 3]))) == [
+        "1",
+        "2",
+        "3",
+    ]
 
 
 def test_one_step_for_each_value_stands_on_zero():
