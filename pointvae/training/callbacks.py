@@ -105,8 +105,8 @@ class CollapseWarning(pl.Callback):
     def __init__(self) -> None:
         self.told = False
 
-    def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Look at the number of active units, once the model has had time to move."""
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Look at the number of active units, once the model has had time to move and has logged them."""
         assert isinstance(module, TrainingModule)
         if trainer.sanity_checking or trainer.global_step < SETTLED_STEPS or trainer.global_rank != 0 or self.told:
             return

@@ -182,6 +182,13 @@ def test_a_collapsed_posterior_is_warned_of_with_what_to_change(shapes, tmp_path
     assert "collapse" not in caplog.text
 
 
+def test_a_long_first_epoch_is_looked_at_for_collapse_too(shapes, tmp_path, caplog):
+    many = shapes[np.arange(48).repeat(10)]
+    with caplog.at_level(logging.WARNING, "pointvae"):
+        train(many, tmp_path / "run", ELBO(beta=1e6), epochs=1, batch_size=4, learning_rate=1e-2)
+    assert "collapse" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("settings", "word"),
     [
