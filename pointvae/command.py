@@ -13,6 +13,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from pointvae.errors import InputError
+from pointvae.processes import is_main_process
 from pointvae.version import __version__
 
 if TYPE_CHECKING:
@@ -51,9 +52,11 @@ def run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
 
 def _run_verb(name: str, verb: Verb, argv: list[str]) -> int:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("pointvae").setLevel(logging.INFO)
+    logging.getLogger("pointvae").setLevel(logging.INFO if is_main_process() else logging.ERROR)
     values, wants_json = make(name, verb, argv)
     result = verb(**values)
+    if not is_main_process():
+        return 0
     if wants_json:
         sys.stdout.write(json.dumps(result, indent=2) + "\n")
     else:

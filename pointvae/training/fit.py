@@ -17,6 +17,7 @@ from pointvae.hub import save_pretrained
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective
 from pointvae.objectives.elbo import ELBO
+from pointvae.processes import is_main_process
 from pointvae.training.run_folder import CHECKPOINT, check_folder, describe, write_config, write_model_card
 from pointvae.version import __version__
 
@@ -121,16 +122,19 @@ def fit(
         "precision": precision,
     }
     config = {"model": describe(model), "objective": describe(objective), **settings, **machine}
-    checkpoint = check_folder(run, resume, config)
+    if is_main_process():
+        check_folder(run, resume, config)
+    checkpoint = str(run / CHECKPOINT) if resume and (run / CHECKPOINT).is_file() else None
 
     from pointvae.training.batches import cloud_loader, validation_split
     from pointvae.training.callbacks import last_metrics
     from pointvae.training.module import TrainingModule
 
     training, validation = validation_split(shapes.labels, len(shapes), validation_fraction, seed)
-    trainer = _trainer(run, epochs, machine, progress)
-    run.mkdir(parents=True, exist_ok=True)
-    write_config(run, config)
+    trainer = _trainer(run, epochs, machine, progress and is_main_process())
+    if is_main_process():
+        run.mkdir(parents=True, exist_ok=True)
+        write_config(run, config)
     module = TrainingModule(model, objective, points, learning_rate, schedule, seed)
     train_loader = cloud_loader(
         shapes.points[training],

@@ -21,8 +21,8 @@ CHECKPOINT = Path("checkpoints") / "last.ckpt"
 FREE = {"epochs", "accelerator", "devices", "strategy", "num_nodes", "precision"}  # may change when a run goes on
 
 
-def check_folder(run: Path, resume: bool, config: Mapping[str, Any]) -> str | None:
-    """Refuse to overwrite another run, or to go on with other settings; return the checkpoint to go on from.
+def check_folder(run: Path, resume: bool, config: Mapping[str, Any]) -> None:
+    """Refuse to overwrite another run, or to go on with other settings or from a damaged checkpoint.
 
     Raises:
         InputError: the folder is a file, holds something and ``resume`` is not asked for, was made with other
@@ -31,7 +31,7 @@ def check_folder(run: Path, resume: bool, config: Mapping[str, Any]) -> str | No
     if run.exists() and not run.is_dir():
         raise InputError(f"{run}: is a file, not a run folder; choose another name")
     if not run.is_dir() or not any(run.iterdir()):
-        return None
+        return
     if not resume:
         what = "a run" if (run / "config.yaml").is_file() or (run / CONFIG).is_file() else "other files"
         raise InputError(f"{run}: already holds {what}; choose another folder, remove it, or pass --resume")
@@ -50,13 +50,12 @@ def check_folder(run: Path, resume: bool, config: Mapping[str, Any]) -> str | No
             )
     checkpoint = run / CHECKPOINT
     if not checkpoint.is_file():
-        return None
+        return
     try:
         torch.load(checkpoint, weights_only=True, map_location="cpu")
     except (RuntimeError, EOFError, UnpicklingError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:100]
         raise InputError(f"{checkpoint}: is damaged ({reason}); remove it to train from the start") from None
-    return str(checkpoint)
 
 
 def _difference(old: Any, new: Any, name: str = "") -> str:
