@@ -3,8 +3,9 @@
     python benchmarks/modelnet40.py --dataset DATASET [--seeds 0 1 2] [--configs vae cr-vae …]
 
 DATASET is a dataset folder made by `pointvae prepare modelnet40_1024.npz DATASET`. Each run is trained by
-`pointvae train … --config configs/NAME.yaml --seed SEED` and probed by `pointvae probe … --rotation none|z`. A run or
-a row that is already there is not made again. Rows go to results/modelnet40.csv; `--table` prints the README's table.
+`pointvae train … --config configs/NAME.yaml --seed SEED` and probed as by `pointvae probe … --rotation none|z`, the
+untrained encoder once for all runs of a seed. A run or a row that is already there is not made again. Rows go to
+results/modelnet40.csv; `--table` prints the README's table.
 """
 
 from __future__ import annotations
@@ -19,6 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from pointvae.data.dataset import load_dataset
+from pointvae.evaluation.probes import (
+    default_points,
+    describe_dataset,
+    encode_splits,
+    labelled_splits,
+    probe_splits,
+)
+from pointvae.evaluation.views import Rotation, View
+from pointvae.hub import from_pretrained, read_run_config, untrained_twin
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "modelnet40.csv"
@@ -83,38 +95,51 @@ def add_rows(rows: list[dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def measure(config: str, seed: int, dataset: str, runs: Path) -> None:
-    """Train one run if it is not there, and add its rows if they are not."""
+def train(config: str, seed: int, dataset: str, runs: Path) -> Path:
+    """A finished run, trained by the command line if it is not there."""
     run = runs / f"{config}-{seed}"
     if not (run / "model.safetensors").is_file():
         pointvae("train", dataset, str(run), "--config", f"configs/{config}.yaml", "--seed", str(seed), "--resume")
-    facts = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    held = {name.removeprefix("val/"): value for name, value in facts["metrics"].items()}
+    return run
+
+
+def probe(runs: dict[str, Path], seed: int, dataset: str, rotation: Rotation) -> None:
+    """Add the rows of one seed's runs, as `pointvae probe` makes them; the untrained encoder is fitted once."""
     done = {(r["config"], r["seed"], r["rotation"]) for r in read_rows()}
-    for rotation in ROTATIONS:
-        if (config, str(seed), rotation) in done:
-            continue
-        result = pointvae("probe", str(run), dataset, "--rotation", rotation)
+    missing = {name: run for name, run in runs.items() if (name, str(seed), rotation) not in done}
+    if not missing:
+        return
+    shapes = load_dataset(dataset)
+    splits = labelled_splits(shapes)
+    facts = {name: read_run_config(run) for name, run in missing.items()}
+    first = next(iter(missing))
+    view = View(default_points(facts[first], shapes), rotation, 0)
+    untrained = encode_splits(untrained_twin(missing[first]), *splits, view)
+    for name, run in missing.items():
+        assert facts[name]["model"] == facts[first]["model"]  # else the untrained encoder would be another
+        trained = encode_splits(from_pretrained(run), *splits, view)
+        result = probe_splits(trained, untrained, *splits, view)
+        held = {n.removeprefix("val/"): value for n, value in facts[name]["metrics"].items()}
         shared = {
-            "config": config,
+            "config": name,
             "seed": seed,
             "rotation": rotation,
             "protocol": result["protocol"],
             "points": result["points"],
-            "epochs": facts["epochs"],
-            **{n: held[n] for n in ("active_units", "posterior_std", "consistency_gap", "cd_l2_mean")},
-            "dataset_sha256": result["dataset"]["sha256"][:16],
+            "epochs": facts[name]["epochs"],
+            **{n: f"{held[n]:.6g}" for n in ("active_units", "posterior_std", "consistency_gap", "cd_l2_mean")},
+            "dataset_sha256": describe_dataset(shapes)["sha256"][:16],
             "subsample_sha256": str(result["subsample_sha256"]["test"])[:16],
             "version": result["version"],
             "commit": commit(),
             "machine": f"{platform.machine()} cpu",
         }
         names = ("feature", "accuracy", "untrained_accuracy", "C", "untrained_C", "n_train", "n_test")
-        add_rows([{**shared, **{n: probe[n] for n in names}} for probe in result["probes"]])
+        add_rows([{**shared, **{n: part[n] for n in names}} for part in result["probes"]])
 
 
 def table() -> str:
-    """The rows as Markdown: mean and standard deviation over seeds, in percent, untrained in brackets."""
+    """The rows as Markdown: mean and standard deviation over seeds, in percent, the untrained encoder first."""
     rows = read_rows()
     lines = [
         "| configuration | posterior mean, aligned | rotated | encoder feature, aligned | rotated | seeds |",
@@ -152,6 +177,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "modelnet40")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--configs", nargs="+", default=list(CONFIGS))
+    parser.add_argument("--rotations", nargs="+", default=list(ROTATIONS))
     parser.add_argument("--table", action="store_true", help="only print the table of the rows there are")
     arguments = parser.parse_args()
     if not arguments.table:
@@ -159,8 +185,9 @@ def main() -> None:
             parser.error("--dataset is needed: make one with `pointvae prepare modelnet40_1024.npz DATASET`")
         dataset = str(Path(arguments.dataset).resolve())
         for seed in arguments.seeds:
-            for config in arguments.configs:
-                measure(config, seed, dataset, arguments.runs.resolve())
+            runs = {config: train(config, seed, dataset, arguments.runs.resolve()) for config in arguments.configs}
+            for rotation in arguments.rotations:
+                probe(runs, seed, dataset, rotation)
     print(table())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,10 +23,20 @@ PROTOCOLS = {linear_probe.NAME: linear_probe}
 
 @dataclass(frozen=True)
 class Encoded:
-    """What one model makes of both splits, seen through one view."""
+    """What one model makes of both splits, seen through one view; and the probes fitted to it, each once."""
 
     train: Codes
     test: Codes
+    _fitted: dict[tuple[str, str, int], linear_probe.LinearProbe] = field(default_factory=dict, repr=False)
+
+    def fit(self, train: Shapes, feature: str, seed: int, protocol: str) -> linear_probe.LinearProbe:
+        """The protocol's probe of one feature; a second call finds the first one's."""
+        key = (protocol, feature, seed)
+        if key not in self._fitted:
+            assert train.labels is not None
+            method = PROTOCOLS[protocol]
+            self._fitted[key] = method.fit_probe(getattr(self.train, feature), train.labels, train.classes, seed=seed)
+        return self._fitted[key]
 
 
 def probe_run(
@@ -131,13 +141,8 @@ def compare(
 
     Both probes are fitted before the test labels are looked at.
     """
-    assert train.labels is not None
     assert test.labels is not None
-    method = PROTOCOLS[protocol]
-    fitted = [
-        method.fit_probe(getattr(codes.train, feature), train.labels, train.classes, seed=seed)
-        for codes in (trained, untrained)
-    ]
+    fitted = [codes.fit(train, feature, seed, protocol) for codes in (trained, untrained)]
     predicted = [
         probe.predict(getattr(codes.test, feature)) for probe, codes in zip(fitted, (trained, untrained), strict=True)
     ]
