@@ -44,15 +44,15 @@ def _splits(result: Mapping[str, Any]) -> Table:
 
 def accuracy_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Linear-SVM accuracy of frozen features in percent, with 95 % intervals, beside the untrained encoder."""
-    table = Table(title="linear SVM on frozen features, accuracy in %")
+    table = Table(title="linear SVM on frozen features: accuracy in %, with its 95 % interval")
     for name in ("run", "feature", "rotation"):
-        table.add_column(name)
-    for name in ("trained", "95 % interval", "untrained", "95 % interval"):
-        table.add_column(name, justify="right")
+        table.add_column(name, no_wrap=True)
+    for name in ("trained", "untrained"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         cells = [str(row["run"]), str(row["feature"]).replace("_", " "), str(row["rotation"])]
         for prefix in ("", "untrained_"):
             low, high = row[f"{prefix}accuracy_interval"]
-            cells += [f"{100 * row[f'{prefix}accuracy']:.1f}", f"{100 * low:.1f} to {100 * high:.1f}"]
+            cells.append(f"{100 * row[f'{prefix}accuracy']:.1f} ({100 * low:.1f}, {100 * high:.1f})")
         table.add_row(*cells)
     return table
