@@ -5,7 +5,7 @@
 DATASET is a dataset folder made by `pointvae prepare modelnet40_1024.npz DATASET`. Each run is trained by
 `pointvae train … --config configs/NAME.yaml --seed SEED` and probed as by `pointvae probe … --rotation none|z`, the
 untrained encoder once for all runs of a seed. A run or a row that is already there is not made again. Rows go to
-results/modelnet40.csv; `--table` prints the README's table.
+results/modelnet40.csv; `--table` prints the README's tables.
 """
 
 from __future__ import annotations
@@ -170,6 +170,19 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def paired() -> str:
+    """What the regulariser adds to its control seed by seed, in points, as Markdown."""
+    found = {(r["config"], r["seed"], r["feature"], r["rotation"]): 100 * float(r["accuracy"]) for r in read_rows()}
+    seeds = sorted({seed for _, seed, _, _ in found})
+    lines = ["| `cr-vae` minus `vae-aug`, points | mean | seed by seed |", "|---|---|---|"]
+    for feature in ("posterior_mean", "encoder"):
+        for rotation, word in (("none", "aligned"), ("z", "rotated")):
+            each = [found["cr-vae", s, feature, rotation] - found["vae-aug", s, feature, rotation] for s in seeds]
+            name = {"posterior_mean": "posterior mean", "encoder": "encoder feature"}[feature]
+            lines.append(f"| {name}, {word} | {np.mean(each):+.1f} | {', '.join(f'{d:+.1f}' for d in each)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Make what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -188,7 +201,7 @@ def main() -> None:
             runs = {config: train(config, seed, dataset, arguments.runs.resolve()) for config in arguments.configs}
             for rotation in arguments.rotations:
                 probe(runs, seed, dataset, rotation)
-    print(table())
+    print(f"{table()}\n\n{paired()}")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ def experiment(name: str):
     return module
 
 
-def test_the_modelnet40_table_is_made_from_its_rows():
-    assert experiment("modelnet40").table() in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_modelnet40_tables_are_made_from_their_rows():
+    readme, module = (ROOT / "README.md").read_text(encoding="utf-8"), experiment("modelnet40")
+    assert module.table() in readme
+    assert module.paired() in readme
 
 
 def test_every_row_names_its_protocol_seed_data_commit_and_machine():
