@@ -15,7 +15,7 @@ def present(verb: str, result: Mapping[str, Any]) -> None:
     if verb == "inspect":
         console.print(_splits(result))
     elif verb == "probe":
-        console.print(accuracy_table([{**result, **probe} for probe in result["probes"]]))
+        console.print(accuracy_table([{**result, **probe} for probe in result.get("probes", [result])]))
     elif verb == "demo":
         console.print(accuracy_table(result["rows"]))
     for name, value in result.items():

@@ -123,6 +123,12 @@ def test_training_and_probing_from_the_command_line(call, dataset, tmp_path):
     assert {p["feature"] for p in found["probes"]} == {"posterior_mean", "encoder"}
 
 
+def test_people_read_a_probe_of_one_feature_as_a_table(call, dataset, trained):
+    code, out, err = call("probe", trained, dataset, "--feature", "encoder")
+    assert code == 0 and out == ""
+    assert "untrained" in err and "encoder" in err and "posterior mean" not in err
+
+
 def test_the_untrained_twin_is_the_model_the_command_line_started_from(dataset, tmp_path, monkeypatch):
     import torch
 
