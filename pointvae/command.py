@@ -41,8 +41,8 @@ def run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
         return _run_verb(argv[0], verbs[argv[0]], list(argv[1:]))
     except InputError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:
-        return _fail("interrupted; what was finished is kept")
+    except KeyboardInterrupt as error:
+        return _fail(str(error) or "interrupted; what was finished is kept")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

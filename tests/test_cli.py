@@ -348,6 +348,30 @@ def test_a_run_is_not_overwritten(call, dataset, trained):
     assert (trained / "model.safetensors").read_bytes() == before
 
 
+def test_ctrl_c_in_training_says_how_to_go_on_and_going_on_works(call, dataset, tmp_path, monkeypatch):
+    import signal
+
+    from pointvae.training.module import TrainingModule
+
+    real = TrainingModule.training_step
+
+    def interrupt(self, batch, index):
+        if self.current_epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+        return real(self, batch, index)
+
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(TrainingModule, "training_step", interrupt)
+    arguments = ["train", dataset, tmp_path / "run", *TINY, "--epochs", 3]
+    try:
+        line = refusal(call(*arguments))
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert "--resume" in line and "epoch 2 of 3" in line
+    monkeypatch.setattr(TrainingModule, "training_step", real)
+    assert call(*arguments, "--resume")[0] == 0
+
+
 def test_ctrl_c_is_one_line(call, monkeypatch, dataset):
     from pointvae.data import inspection
 

@@ -145,7 +145,15 @@ def fit(
     )
     val_loader = cloud_loader(shapes.points[validation], batch_size) if len(validation) else None
     with _quiet():
-        trainer.fit(module, train_loader, val_loader, ckpt_path=checkpoint, weights_only=True)
+        try:
+            trainer.fit(module, train_loader, val_loader, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:  # Lightning's answer to Ctrl-C
+            if not trainer.interrupted:
+                raise
+            told = f"interrupted in epoch {trainer.current_epoch + 1} of {epochs}"
+            raise KeyboardInterrupt(
+                f"{told}; the same command with --resume goes on from the last whole one"
+            ) from None
     model.eval()
     metrics = last_metrics(run)
     if trainer.is_global_zero:
