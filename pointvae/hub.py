@@ -90,7 +90,7 @@ def from_pretrained(folder: str | Path) -> PointVAE:
             f"{theirs.get(name, 'absent')}, expected {own.get(name, 'absent')}; restore the pair of files"
         )
     model.load_state_dict(state)
-    return model.eval()
+    return model
 
 
 def untrained_twin(folder: str | Path) -> PointVAE:

@@ -40,8 +40,7 @@ class MetricsFile(pl.Callback):
             path = self.run / name
             if trainer.current_epoch > 0 and path.is_file():
                 with path.open(newline="", encoding="utf-8") as file:
-                    found = {int(row["epoch"]): dict(row) for row in csv.DictReader(file)}
-                rows.update({e: row for e, row in found.items() if e <= trainer.current_epoch})
+                    rows.update({int(row["epoch"]): dict(row) for row in csv.DictReader(file)})
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Start the clock."""
