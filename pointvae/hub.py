@@ -1,7 +1,6 @@
 """Saving and loading models: safetensors for the weights, JSON for the rest, nothing that runs on loading."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,9 @@ from safetensors.torch import load_file, save
 from pointvae.errors import InputError
 from pointvae.models.build import build_model
 from pointvae.models.vae import PointVAE
+from pointvae.writing import whole_file, write_text
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_pretrained(model: PointVAE, folder: str | Path, extra: Mapping[str, Any] | None = None) -> None:
@@ -36,12 +26,8 @@ def save_pretrained(model: PointVAE, folder: str | Path, extra: Mapping[str, Any
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{WEIGHTS}.{os.getpid()}.tmp"
-    try:
+    with whole_file(folder / WEIGHTS) as temporary:
         temporary.write_bytes(save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}))
-        os.replace(temporary, folder / WEIGHTS)
-    finally:
-        temporary.unlink(missing_ok=True)
     write_text(folder / CONFIG, json.dumps({"model": model.config, **(extra or {})}, indent=2) + "\n")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pointvae.errors import InputError
+from pointvae.writing import write_text
 
 CARD = "README.md"
 MANIFEST = ".prepare.json"
@@ -27,13 +27,7 @@ def write_card(folder: Path, facts: dict[str, Any]) -> None:
             dtype, normals, factors, source, licence, recipe, shards, skipped.
     """
     head = yaml.safe_dump(_head(facts), sort_keys=False, allow_unicode=True, width=110)
-    text = f"---\n{head}---\n\n{_body(facts)}"
-    temporary = folder / f".{CARD}.{os.getpid()}.tmp"
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, folder / CARD)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(folder / CARD, f"---\n{head}---\n\n{_body(facts)}")
 
 
 def read_card(folder: Path) -> dict[str, Any]:

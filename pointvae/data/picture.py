@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from pointvae.writing import whole_file
 
 AZIMUTH, ELEVATION = np.deg2rad(-55.0), np.deg2rad(22.0)
 """Where the viewer stands: about the up axis from x, and above the ground."""
@@ -55,13 +56,8 @@ def draw_shapes(rows: Mapping[str, Sequence[npt.NDArray[Any]]], title: str, path
             _draw(axes, cloud)
             if column == 0:
                 axes.text(-0.06, 0.5, _short(name), transform=axes.transAxes, ha="right", va="center", fontsize=9)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as temporary:
         figure.savefig(temporary, format="png")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _draw(axes: Any, cloud: npt.NDArray[Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pointvae.errors import InputError
+from pointvae.writing import whole_file
 
 SKIPPED_KEY = b"pointvae.skipped"
 """The metadata key under which a shard keeps the files that it had to leave out."""
@@ -67,15 +67,10 @@ def write_shard(path: Path, rows: Rows) -> None:
     table = pa.table(columns)
     notes = {SKIPPED_KEY: json.dumps(rows.skipped).encode(), DIGESTS_KEY: json.dumps(rows.digests).encode()}
     table = table.replace_schema_metadata(notes)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        options = {"compression": "zstd", "use_dictionary": ["label", "source"], "write_statistics": False}
-        with pq.ParquetWriter(temporary, table.schema, **options) as writer:
-            if len(table):  # no row group rather than an empty one, which Hugging Face cannot read
-                writer.write_table(table, row_group_size=len(table))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    options = {"compression": "zstd", "use_dictionary": ["label", "source"], "write_statistics": False}
+    with whole_file(path) as temporary, pq.ParquetWriter(temporary, table.schema, **options) as writer:
+        if len(table):  # no row group rather than an empty one, which Hugging Face cannot read
+            writer.write_table(table, row_group_size=len(table))
 
 
 def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:

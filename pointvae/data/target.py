@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from pointvae.data import shards
 from pointvae.data.card import CARD, MANIFEST, is_dataset, read_card, write_card
 from pointvae.errors import InputError
+from pointvae.writing import write_text
 
 
 def check_target(folder: Path) -> None:
@@ -78,9 +78,7 @@ def start(folder: Path, recipe: dict[str, Any]) -> bool:
 
 
 def _write_manifest(folder: Path, recipe: dict[str, Any]) -> None:
-    temporary = folder / f"{MANIFEST}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(recipe, indent=1), encoding="utf-8")
-    os.replace(temporary, folder / MANIFEST)
+    write_text(folder / MANIFEST, json.dumps(recipe, indent=1))
 
 
 def remove(folder: Path, files: Iterable[str], created: bool) -> None:

@@ -15,7 +15,7 @@ from pointvae.evaluation.features import Codes, encode, to_best_device
 from pointvae.evaluation.inputs import read_for_run
 from pointvae.hub import from_pretrained, read_run_config
 from pointvae.version import __version__
-from pointvae.visualization.writing import whole_file
+from pointvae.writing import whole_file
 
 SUFFIXES = (".npz", ".parquet")
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.distributions import Independent, Normal
 
 from pointvae.data.dataset import Shapes
 from pointvae.evaluation.features import Codes, evaluating
@@ -14,10 +15,9 @@ from pointvae.evaluation.progress import track
 from pointvae.evaluation.views import View
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.consistency import consistency_gap
+from pointvae.objectives.elbo import ACTIVE_VARIANCE, kl_to_prior
 from pointvae.randomness import generator_for
 from pointvae.transforms import Transform
-
-ACTIVE_VARIANCE = 0.01
 
 Floats = npt.NDArray[np.float32]
 
@@ -31,12 +31,9 @@ def active_units(mean: Floats) -> int:
 
 
 def kl_per_dimension(mean: Floats, std: Floats) -> npt.NDArray[np.float64]:
-    """KL( N(m, s²) || N(0, 1) ) of each dimension (D,), mean over shapes, nats; from m and s (n, D).
-
-    KL_d = 1/2 (m_d² + s_d² - 1) - log s_d
-    """
-    m, s = mean.astype(np.float64), std.astype(np.float64)
-    divergence: npt.NDArray[np.float64] = ((m * m + s * s - 1) / 2 - np.log(s)).mean(axis=0)
+    """KL( N(m, s²) || N(0, 1) ) of each dimension (D,), mean over shapes, nats; from m and s (n, D)."""
+    m, s = (torch.from_numpy(part.astype(np.float64)) for part in (mean, std))
+    divergence: npt.NDArray[np.float64] = kl_to_prior(Independent(Normal(m, s), 1)).mean(dim=0).numpy()
     return divergence
 
 

@@ -26,7 +26,7 @@ from pointvae.randomness import generator_for
 from pointvae.visualization.grids import cloud_grid, reconstruction_grid
 from pointvae.visualization.latent_map import save_figure
 from pointvae.visualization.ply import write_ply
-from pointvae.visualization.writing import whole_file, whole_folder
+from pointvae.writing import whole_file, whole_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -18,8 +18,8 @@ from pointvae.evaluation import report_figures as figures
 from pointvae.evaluation import report_tables as tables
 from pointvae.evaluation.evaluate import evaluate
 from pointvae.evaluation.results import Evaluation
-from pointvae.hub import write_text
 from pointvae.version import __version__
+from pointvae.writing import write_text
 
 REPORT, METRICS = "report.html", "metrics.json"
 

@@ -16,6 +16,12 @@ from pointvae.errors import InputError
 from pointvae.models.vae import PointVAE, rsample
 from pointvae.objectives.base import Bound, Term, Terms
 
+ACTIVE_VARIANCE = 0.01
+"""A latent dimension is active where its posterior mean varies by more than this over shapes.
+
+Source: Burda et al., "Importance Weighted Autoencoders", ICLR 2016, section 5.2.
+"""
+
 
 def kl_to_prior(posterior: Independent[Normal]) -> Tensor:
     """KL( N(m, diag s²) || N(0, I) ) of every dimension [B, D], nats.

@@ -11,8 +11,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from pointvae.hub import write_text
 from pointvae.training.module import TrainingModule
+from pointvae.writing import write_text
 
 logger = logging.getLogger(__name__)
 

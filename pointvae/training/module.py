@@ -13,7 +13,7 @@ from pointvae.geometry.distances import chamfer_distance
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective, reduce_terms
 from pointvae.objectives.consistency import Consistency, consistency_gap
-from pointvae.objectives.elbo import kl_to_prior
+from pointvae.objectives.elbo import ACTIVE_VARIANCE, kl_to_prior
 from pointvae.randomness import generator_for
 from pointvae.training.batches import random_subset
 from pointvae.transforms import Compose, default_transforms
@@ -21,7 +21,6 @@ from pointvae.transforms import Compose, default_transforms
 TRAIN, VALIDATE = 0, 1  # keep the random streams of the two apart
 WARMUP_STEPS = 200
 NORM_MOMENTUM = 0.1
-ACTIVE_VARIANCE = 0.01  # Burda et al., "Importance Weighted Autoencoders", ICLR 2016
 
 
 class TrainingModule(pl.LightningModule):

@@ -12,10 +12,11 @@ import torch
 import yaml
 
 from pointvae.errors import InputError
-from pointvae.hub import CONFIG, write_text
+from pointvae.hub import CONFIG
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective
 from pointvae.transforms import Transform
+from pointvae.writing import write_text
 
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
 FREE = {"epochs", "accelerator", "devices", "strategy", "num_nodes", "precision"}  # may change when a run goes on

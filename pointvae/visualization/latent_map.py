@@ -13,7 +13,7 @@ from pointvae.data.picture import project
 from pointvae.errors import InputError
 from pointvae.visualization.clouds import Frame
 from pointvae.visualization.colours import class_colours
-from pointvae.visualization.writing import whole_file
+from pointvae.writing import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pointvae.errors import InputError
-from pointvae.visualization.writing import whole_file
+from pointvae.writing import whole_file
 
 
 def write_ply(

@@ -3,7 +3,7 @@
 import pytest
 
 from pointvae.errors import InputError
-from pointvae.visualization.writing import whole_file, whole_folder
+from pointvae.writing import whole_file, whole_folder
 
 
 def fail_within(place, write):
