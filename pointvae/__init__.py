@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pointvae.data.prepare import prepare
     from pointvae.hub import from_pretrained, save_pretrained
     from pointvae.models.vae import PointVAE
-    from pointvae.objectives import ELBO, Consistency
+    from pointvae.objectives import ELBO, Consistency, SelfConsistency
     from pointvae.training.fit import Run, fit
     from pointvae.transforms import Compose, DropPoints, Jitter, RotateSO3, RotateUp, Scale, Transform, Translate
 
@@ -29,6 +29,7 @@ _PLACES = {
     "RotateUp": "pointvae.transforms",
     "Run": "pointvae.training.fit",
     "Scale": "pointvae.transforms",
+    "SelfConsistency": "pointvae.objectives",
     "ShapeDataset": "pointvae.data.dataset",
     "Shapes": "pointvae.data.dataset",
     "Transform": "pointvae.transforms",
@@ -52,6 +53,7 @@ __all__ = [
     "RotateUp",
     "Run",
     "Scale",
+    "SelfConsistency",
     "ShapeDataset",
     "Shapes",
     "Transform",

@@ -147,10 +147,10 @@ def _near_option(option: str, parser: ArgumentParser) -> str:
     """The option someone may have meant, also one of the model's or the objective's."""
     known = [text for action in parser._actions for text in action.option_strings]
     if "--model" in known:
-        from pointvae.models.vae import PointVAE
-        from pointvae.objectives import ELBO, Consistency
+        from pointvae.models.build import MODELS
+        from pointvae.objectives import OBJECTIVES
 
-        groups: dict[str, list[type]] = {"model": [PointVAE], "objective": [ELBO, Consistency]}
+        groups: dict[str, list[type]] = {"model": list(MODELS.values()), "objective": list(OBJECTIVES)}
         known += [f"--{g}.{n}" for g, classes in groups.items() for c in classes for n in signature(c).parameters]
     ends = [k for k in known if k.split(".")[-1].lstrip("-") == option.split("=")[0].lstrip("-")]
     near = ends or get_close_matches(option, known, n=1)

@@ -28,7 +28,8 @@ def save_pretrained(model: PointVAE, folder: str | Path, extra: Mapping[str, Any
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / WEIGHTS) as temporary:
         temporary.write_bytes(save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}))
-    write_text(folder / CONFIG, json.dumps({"model": model.config, **(extra or {})}, indent=2) + "\n")
+    facts = {"model_class": type(model).__name__, "model": model.config, **(extra or {})}
+    write_text(folder / CONFIG, json.dumps(facts, indent=2) + "\n")
 
 
 def read_run_config(folder: str | Path) -> dict[str, Any]:
@@ -83,6 +84,7 @@ def untrained_twin(folder: str | Path) -> PointVAE:
     """The model of a run as it was before training: same architecture, same seed, in evaluation mode."""
     config = read_run_config(folder)
     try:
-        return build_model(config["model"], int(config.get("seed", 0))).eval()
+        kind = str(config.get("model_class", "PointVAE"))
+        return build_model(config["model"], int(config.get("seed", 0)), kind).eval()
     except (TypeError, ValueError) as error:
         raise InputError(f"{Path(folder) / CONFIG}: {error}") from None

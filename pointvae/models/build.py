@@ -6,7 +6,10 @@ from typing import Any
 
 import torch
 
+from pointvae.errors import InputError
 from pointvae.models.vae import PointVAE
+
+MODELS: dict[str, type[PointVAE]] = {"PointVAE": PointVAE}
 
 
 @contextmanager
@@ -17,7 +20,13 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def build_model(config: Mapping[str, Any], seed: int) -> PointVAE:
-    """An untrained model from its constructor arguments, the same for the same seed."""
+def build_model(config: Mapping[str, Any], seed: int, kind: str = "PointVAE") -> PointVAE:
+    """An untrained model of a class in ``MODELS`` from its constructor arguments, the same for the same seed.
+
+    Raises:
+        InputError: there is no such class, or it does not take the arguments' values.
+    """
+    if kind not in MODELS:
+        raise InputError(f"unknown model {kind!r}: choose one of {', '.join(MODELS)}")
     with seeded(seed):
-        return PointVAE(**config)
+        return MODELS[kind](**config)

@@ -4,12 +4,13 @@ import math
 from abc import ABC, abstractmethod
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pointvae.errors import InputError
-from pointvae.geometry.chunks import row_chunks
+from pointvae.geometry.chunks import gather_points, row_chunks
 from pointvae.geometry.distances import chamfer_distance, pairwise_squared_distances
+from pointvae.geometry.sampling import random_subset, systematic_choice
 from pointvae.models.registry import Registry
 
 
@@ -24,6 +25,20 @@ class Likelihood(nn.Module, ABC):
         """Log-likelihood [B] in nats of targets [B, N, 3] under decoder rows [B, M, C].
 
         ``mask`` [B, N] tells which target points exist; a cloud's value sums over its points.
+        """
+
+    @abstractmethod
+    def cloud(self, output: Tensor, count: int, generator: Generator | None = None, *, noisy: bool = False) -> Tensor:
+        """The decoder's rows [B, M, C] as clouds of at most ``count`` points, to be encoded again.
+
+        Args:
+            output: the rows.
+            count: points wanted; a likelihood whose rows are the points gives at most M.
+            generator: where choices and noise come from.
+            noisy: give a draw of p(x|z) instead of the points themselves.
+
+        Raises:
+            InputError: ``noisy`` is asked of a likelihood that is no density.
         """
 
 
@@ -67,6 +82,15 @@ class Chamfer(Likelihood):
         distance = chamfer_distance(output[..., :3], target, y_mask=mask)
         log_prob = -0.5 * count * distance * torch.exp(-2.0 * self.log_sigma)
         return log_prob - 3.0 * count * self.log_sigma if self.learned else log_prob
+
+    def cloud(self, output: Tensor, count: int, generator: Generator | None = None, *, noisy: bool = False) -> Tensor:
+        """The rows' points, thinned at random to ``count`` where there are more [B, min(M, count), 3]."""
+        if noisy:
+            raise InputError(
+                "likelihood 'chamfer' is no density, so nothing can be drawn from it: leave SelfConsistency's draw "
+                "at 'mean', or use the likelihood 'mixture'"
+            )
+        return random_subset(output[..., :3], count, generator)
 
 
 @LIKELIHOODS.register("mixture")
@@ -117,6 +141,16 @@ class Mixture(Likelihood):
         if mask is not None:
             per_point = per_point.masked_fill(~mask, 0.0)
         return per_point.sum(dim=1)
+
+    def cloud(self, output: Tensor, count: int, generator: Generator | None = None, *, noisy: bool = False) -> Tensor:
+        """Centres, each as often as its weight says [B, count, 3]; ``noisy`` adds the components' own noise."""
+        centres, log_weights, log_scales = self.components(output)
+        index = systematic_choice(log_weights.exp(), count, generator)
+        points = gather_points(centres, index)
+        if noisy:
+            noise = torch.randn(points.shape, device=points.device, dtype=points.dtype, generator=generator)
+            points = points + noise * log_scales.exp().gather(1, index).unsqueeze(2)
+        return points
 
 
 def _log_mix(x: Tensor, centres: Tensor, precision: Tensor, constant: Tensor) -> Tensor:

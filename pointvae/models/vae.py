@@ -17,13 +17,6 @@ from pointvae.models.likelihoods import LIKELIHOODS
 LOG_STD_LIMIT = 6.0  # keeps every variance and KL finite in float32
 
 
-def rsample(posterior: Independent[Normal], generator: Generator | None = None) -> Tensor:
-    """Draw z = m + s ε with gradients to m and s [B, D], ε from ``generator``."""
-    mean, std = posterior.mean, posterior.stddev
-    noise = torch.randn(mean.shape, device=mean.device, dtype=mean.dtype, generator=generator)
-    return mean + std * noise
-
-
 class GaussianHead(nn.Module):
     """Features to a diagonal Gaussian: centred and scaled by batch norm, then one linear layer.
 
@@ -100,6 +93,11 @@ class PointVAE(nn.Module):
         self.decoder = DECODERS.build(
             decoder, decoder_args, latent_dim=latent_dim, points=points, channels=self.likelihood.channels
         )
+
+    @property
+    def groups(self) -> list[int]:
+        """Sizes of the latent's groups, in the order in which they are drawn; one group here."""
+        return [self.latent_dim]
 
     def features(self, points: Tensor, mask: Tensor | None = None) -> Tensor:
         """Encoder features [B, F] of clouds [B, N, 3], before the posterior head."""

@@ -3,5 +3,18 @@
 from pointvae.objectives.base import Bound, Objective, Term, reduce_terms
 from pointvae.objectives.consistency import Consistency, consistency_gap
 from pointvae.objectives.elbo import ELBO
+from pointvae.objectives.self_consistency import SelfConsistency
 
-__all__ = ["ELBO", "Bound", "Consistency", "Objective", "Term", "consistency_gap", "reduce_terms"]
+OBJECTIVES: tuple[type[Objective], ...] = (ELBO, Consistency, SelfConsistency)
+
+__all__ = [
+    "ELBO",
+    "OBJECTIVES",
+    "Bound",
+    "Consistency",
+    "Objective",
+    "SelfConsistency",
+    "Term",
+    "consistency_gap",
+    "reduce_terms",
+]

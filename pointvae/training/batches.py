@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
-from pointvae.geometry.chunks import gather_points
 from pointvae.randomness import generator_for
 
 
@@ -61,15 +60,6 @@ def cloud_loader(
     return DataLoader(
         dataset, batch_size=batch_size, sampler=sampler, collate_fn=_keep, drop_last=True, generator=own
     )
-
-
-def random_subset(points: Tensor, count: int, generator: Generator | None = None) -> Tensor:
-    """A random ``count`` of each cloud's points, without repetition: [B, N, 3] gives [B, count, 3]."""
-    batch, n, _ = points.shape
-    if count >= n:
-        return points
-    rank = torch.rand(batch, n, device=points.device, generator=generator)
-    return gather_points(points, rank.topk(count, dim=1, sorted=False).indices)
 
 
 def validation_split(

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from pointvae.geometry.distances import chamfer_distance
+from pointvae.geometry.sampling import random_subset
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective, reduce_terms
-from pointvae.objectives.consistency import Consistency, consistency_gap
+from pointvae.objectives.consistency import consistency_gap
 from pointvae.objectives.elbo import ACTIVE_VARIANCE, kl_to_prior
+from pointvae.objectives.pairs import PairObjective
 from pointvae.randomness import generator_for
-from pointvae.training.batches import random_subset
 from pointvae.transforms import Compose, default_transforms
 
 TRAIN, VALIDATE = 0, 1  # keep the random streams of the two apart
@@ -47,7 +48,7 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         self.model, self.objective = model, objective
         self.points, self.learning_rate, self.schedule, self.seed = points, learning_rate, schedule, seed
-        own = objective.transforms if isinstance(objective, Consistency) else default_transforms()
+        own = objective.transforms if isinstance(objective, PairObjective) else default_transforms()
         self.gap_transform = Compose(own)
         self.latest: dict[str, Tensor] = {}
         self.kl_per_dimension = torch.zeros(model.latent_dim)

@@ -74,7 +74,7 @@ def describe(value: Any) -> Any:
     It relies on a habit of this package: an argument of a constructor is kept under its own name.
     """
     if isinstance(value, PointVAE):
-        return {"class_path": "pointvae.PointVAE", "init_args": describe(value.config)}
+        return {"class_path": f"pointvae.{type(value).__name__}", "init_args": describe(value.config)}
     if isinstance(value, Objective | Transform):
         names = list(inspect.signature(type(value)).parameters)
         path = f"pointvae.{type(value).__name__}"

@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 from pointvae import ELBO, InputError
-from pointvae.models.vae import rsample
+from pointvae.models.posteriors import rsample
 from pointvae.objectives import reduce_terms
 from pointvae.objectives.elbo import kl_to_prior
 from tests.models.test_contract import clouds, tiny

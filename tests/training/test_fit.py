@@ -11,9 +11,10 @@ import yaml
 
 import pointvae
 from pointvae import ELBO, Consistency, InputError, Jitter, RotateUp, Shapes, fit
+from pointvae.geometry.sampling import random_subset
 from pointvae.hub import untrained_twin
 from pointvae.models.build import build_model
-from pointvae.training.batches import cloud_loader, random_subset, validation_split
+from pointvae.training.batches import cloud_loader, validation_split
 
 CONFIG = {
     "latent_dim": 6,

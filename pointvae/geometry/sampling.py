@@ -1,0 +1,32 @@
+"""Random choices of a cloud's points."""
+
+import torch
+from torch import Generator, Tensor
+
+from pointvae.geometry.chunks import gather_points
+
+
+def random_subset(points: Tensor, count: int, generator: Generator | None = None) -> Tensor:
+    """A random ``count`` of each cloud's points, without repetition: [B, N, 3] gives [B, count, 3]."""
+    batch, n, _ = points.shape
+    if count >= n:
+        return points
+    rank = torch.rand(batch, n, device=points.device, generator=generator)
+    return gather_points(points, rank.topk(count, dim=1, sorted=False).indices)
+
+
+def shuffled(points: Tensor, generator: Generator | None = None) -> Tensor:
+    """Each cloud's points in a random order of its own [B, N, 3]."""
+    rank = torch.rand(points.shape[:2], device=points.device, generator=generator)
+    return gather_points(points, rank.argsort(dim=1))
+
+
+def systematic_choice(weights: Tensor, count: int, generator: Generator | None = None) -> Tensor:
+    """``count`` indices for each row of weights that sum to 1: [B, M] gives [B, count], int64, ascending.
+
+    Systematic resampling: index j is taken floor or ceil of ``count`` w_j times, and ``count`` w_j on average.
+    """
+    batch, m = weights.shape
+    start = torch.rand(batch, 1, device=weights.device, dtype=weights.dtype, generator=generator)
+    places = (torch.arange(count, device=weights.device, dtype=weights.dtype) + start) / count
+    return torch.searchsorted(weights.cumsum(dim=1), places).clamp_(max=m - 1)
