@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pointvae.data.prepare import prepare
     from pointvae.hub import from_pretrained, save_pretrained
     from pointvae.models.vae import PointVAE
-    from pointvae.objectives import ELBO, Consistency, SelfConsistency
+    from pointvae.objectives import ELBO, IWAE, Consistency, SelfConsistency, SmoothEncoder, Triplet
     from pointvae.training.fit import Run, fit
     from pointvae.transforms import Compose, DropPoints, Jitter, RotateSO3, RotateUp, Scale, Transform, Translate
 
@@ -23,6 +23,7 @@ _PLACES = {
     "Consistency": "pointvae.objectives",
     "DropPoints": "pointvae.transforms",
     "ELBO": "pointvae.objectives",
+    "IWAE": "pointvae.objectives",
     "Jitter": "pointvae.transforms",
     "PointVAE": "pointvae.models.vae",
     "RotateSO3": "pointvae.transforms",
@@ -32,8 +33,10 @@ _PLACES = {
     "SelfConsistency": "pointvae.objectives",
     "ShapeDataset": "pointvae.data.dataset",
     "Shapes": "pointvae.data.dataset",
+    "SmoothEncoder": "pointvae.objectives",
     "Transform": "pointvae.transforms",
     "Translate": "pointvae.transforms",
+    "Triplet": "pointvae.objectives",
     "fit": "pointvae.training.fit",
     "from_pretrained": "pointvae.hub",
     "load_dataset": "pointvae.data.dataset",
@@ -43,6 +46,7 @@ _PLACES = {
 
 __all__ = [
     "ELBO",
+    "IWAE",
     "Compose",
     "Consistency",
     "DropPoints",
@@ -56,8 +60,10 @@ __all__ = [
     "SelfConsistency",
     "ShapeDataset",
     "Shapes",
+    "SmoothEncoder",
     "Transform",
     "Translate",
+    "Triplet",
     "__version__",
     "fit",
     "from_pretrained",
