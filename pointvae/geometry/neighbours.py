@@ -1,4 +1,4 @@
-"""Nearest neighbours within a cloud, in coordinates or in features."""
+"""Nearest neighbours within a cloud, in coordinates or in features, and of other points in it."""
 
 import torch
 from torch import Tensor
@@ -41,4 +41,39 @@ def knn(points: Tensor, k: int, mask: Tensor | None = None) -> Tensor:
             if mask is not None:
                 index = torch.where(mask[clouds, rows].unsqueeze(2), index, keep)
             out[clouds, rows, :found] = index
+    return out
+
+
+@torch.no_grad()
+def neighbours_of(queries: Tensor, points: Tensor, k: int, mask: Tensor | None = None) -> Tensor:
+    """The k nearest points of each query in the query's cloud.
+
+    Args:
+        queries: places asked about [B, Q, C].
+        points: clouds [B, N, C].
+        k: neighbours asked for; a cloud of fewer than k points gives every point it has, then the nearest again,
+            so that a maximum or a minimum over neighbours is unchanged.
+        mask: which points exist [B, N], at least one of each cloud; all when absent.
+
+    Returns:
+        Indices into the points [B, Q, k], int64, nearest first.
+    """
+    batch, count, _ = queries.shape
+    n = points.shape[1]
+    centre = points.mean(dim=1, keepdim=True)
+    lifted = (-2.0 * (points - centre)).transpose(1, 2)
+    offset = (points - centre).square().sum(-1)
+    if mask is not None:
+        offset = offset.masked_fill(~mask, torch.inf)
+    offset = offset.unsqueeze(1)
+    centred = queries - centre
+    found = min(k, n)
+    out = torch.empty(batch, count, k, dtype=torch.int64, device=points.device)
+    cell = points.element_size() * n
+    for clouds in row_chunks(points, batch, count * cell):
+        for rows in row_chunks(points, count, (clouds.stop - clouds.start) * cell):
+            scores = torch.baddbmm(offset[clouds], centred[clouds, rows], lifted[clouds])
+            values, index = scores.topk(found, dim=2, largest=False)
+            out[clouds, rows, :found] = torch.where(torch.isposinf(values), index[..., :1], index)
+            out[clouds, rows, found:] = index[..., :1]
     return out

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointvae.geometry import chunks
-from pointvae.geometry.neighbours import knn
+from pointvae.geometry.neighbours import knn, neighbours_of
 
 
 @given(st.integers(1, 3), st.integers(1, 12), st.integers(1, 6), st.integers(1, 5), st.integers(0, 50))
@@ -47,3 +47,32 @@ def test_the_chunk_size_changes_nothing(monkeypatch, budget):
     expected = knn(points, 4, mask)
     monkeypatch.setattr(chunks, "CPU_BYTES", budget)
     assert torch.equal(knn(points, 4, mask), expected)
+
+
+@given(
+    st.integers(1, 3), st.integers(1, 9), st.integers(1, 5), st.integers(0, 3), st.integers(1, 7), st.integers(0, 50)
+)
+@settings(max_examples=60, deadline=None)
+def test_neighbours_of_other_points_are_the_nearest_that_exist_in_order(batch, n, count, absent, k, seed):
+    generator = torch.Generator().manual_seed(seed)
+    queries = torch.randn(batch, count, 3, dtype=torch.float64, generator=generator)
+    points = torch.randn(batch, n + absent, 3, dtype=torch.float64, generator=generator)
+    mask = torch.arange(n + absent).expand(batch, -1) < n
+    found = neighbours_of(queries, points, k, mask)
+    assert found.shape == (batch, count, k) and (found < n).all()
+    for b in range(batch):
+        for q in range(count):
+            order = sorted(range(n), key=lambda i: (queries[b, q] - points[b, i]).norm().item())
+            assert found[b, q].tolist() == (order + [order[0]] * k)[:k]
+    assert torch.equal(found, neighbours_of(queries, points[:, :n], k))
+
+
+@pytest.mark.parametrize("budget", [1, 100, 10**9])
+def test_the_chunk_size_changes_no_neighbours_of_other_points(monkeypatch, budget):
+    generator = torch.Generator().manual_seed(0)
+    queries = torch.randn(3, 13, 4, dtype=torch.float64, generator=generator)
+    points = torch.randn(3, 21, 4, dtype=torch.float64, generator=generator)
+    mask = torch.arange(21).expand(3, 21) < torch.tensor([[21], [2], [9]])
+    expected = neighbours_of(queries, points, 4, mask)
+    monkeypatch.setattr(chunks, "CPU_BYTES", budget)
+    assert torch.equal(neighbours_of(queries, points, 4, mask), expected)
