@@ -1,0 +1,352 @@
+"""The smooth encoder: its terms against Gaussians of two dimensions, its ascent against what it promises."""
+
+import math
+
+import pytest
+import torch
+from scipy.optimize import minimize_scalar
+from torch.distributions import MultivariateNormal, kl_divergence
+
+from pointvae import ELBO, IWAE, Consistency, InputError, RotateUp, SelfConsistency, SmoothEncoder
+from pointvae.models.posteriors import HierarchicalPosterior, Path, follow
+from pointvae.objectives import entropic_w2, reduce_terms
+from pointvae.objectives.elbo import kl_to_prior
+from pointvae.objectives.smooth_encoder import evaluating, smoothness
+from tests.models.test_contract import clouds, tiny
+
+
+def gen(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def path(seed=0, batch=4, dim=3, dtype=torch.float64) -> Path:
+    generator = gen(seed)
+    mean = torch.randn(batch, dim, dtype=dtype, generator=generator)
+    std = torch.rand(batch, dim, dtype=dtype, generator=generator) + 0.1
+    return Path(mean, mean, std)
+
+
+def correlation(s: float, g: float) -> float:
+    """As methods write it; only for strengths where it does not cancel."""
+    return (-1 + math.sqrt(1 + 4 * g**2 * s**2)) / (2 * g * s)
+
+
+def pair_kl(ma: float, sa: float, mb: float, sb: float, g: float) -> float:
+    """KL of the coupled posteriors to the coupled prior, between Gaussians of two dimensions."""
+    cross = correlation(sa * sb, g) * sa * sb
+    covariance = torch.tensor([[sa**2, cross], [cross, sb**2]], dtype=torch.float64)
+    precision = torch.tensor([[1 + g, -g], [-g, 1 + g]], dtype=torch.float64)
+    q = MultivariateNormal(torch.tensor([ma, mb], dtype=torch.float64), covariance)
+    return kl_divergence(q, MultivariateNormal(torch.zeros_like(q.mean), precision_matrix=precision)).item()
+
+
+def noise_for(x: torch.Tensor, seed=0) -> torch.Tensor:
+    return torch.randn(len(x), 5, dtype=x.dtype, generator=gen(seed))
+
+
+def w2_between(model, x, near, g=39.0, mask=None) -> torch.Tensor:
+    q, q_near = model.posterior(x, mask), model.posterior(near, mask)
+    return entropic_w2(*(Path(p.mean, p.mean, p.stddev) for p in (q, q_near)), g).sum(dim=1)
+
+
+class TwoGroups(HierarchicalPosterior):
+    """The last dimensions' means follow the first two: m_d + 0.7 (z_0 + z_1)."""
+
+    def __init__(self, mean: torch.Tensor, std: torch.Tensor) -> None:
+        super().__init__(*mean.shape)
+        self.m, self.s = mean, std
+
+    def path(self, noise):
+        first = self.m[:, :2] + self.s[:, :2] * noise[:, :2]
+        return self.along(torch.cat([first, self._rest(first) + self.s[:, 2:] * noise[:, 2:]], dim=1))
+
+    def along(self, z):
+        return Path(z, torch.cat([self.m[:, :2], self._rest(z[:, :2])], dim=1), self.s)
+
+    def _rest(self, first):
+        return self.m[:, 2:] + 0.7 * first.sum(dim=1, keepdim=True)
+
+    def select(self, shapes):
+        return TwoGroups(self.m[shapes], self.s[shapes])
+
+    def repeat(self, times):
+        return TwoGroups(self.m.repeat(times, 1), self.s.repeat(times, 1))
+
+    def frozen(self):
+        return TwoGroups(self.m.detach(), self.s.detach())
+
+    def _zeros(self):
+        return torch.zeros_like(self.m)
+
+
+# the terms
+
+
+@pytest.mark.parametrize("g", [0.3, 39.0])
+def test_the_kl_and_the_smoothness_are_the_kl_of_two_dimensional_gaussians(g):
+    a, b = path(0), path(1)
+    total = kl_to_prior(a) + smoothness(a, b, g)
+    for i in range(4):
+        for d in range(3):
+            moments = [t[i, d].item() for t in (a.mean, a.stddev, b.mean, b.stddev)]
+            assert total[i, d].item() == pytest.approx(pair_kl(*moments, g), rel=1e-9)
+
+
+@pytest.mark.parametrize("g", [0.3, 39.0])
+def test_the_w2_term_is_the_least_over_correlations(g):
+    a, b = path(0, 2, 2), path(1, 2, 2)
+    ours = entropic_w2(a, b, g)
+    for i in range(2):
+        for d in range(2):
+            ma, sa, mb, sb = (t[i, d].item() for t in (a.mean, a.stddev, b.mean, b.stddev))
+
+            def cost(r, ma=ma, sa=sa, mb=mb, sb=sb):
+                squared = (ma - mb) ** 2 + sa**2 + sb**2 - 2 * r * sa * sb
+                return g / 2 * squared - 0.5 * math.log(1 - r**2) - math.log(sa) - math.log(sb)
+
+            best = minimize_scalar(cost, bounds=(-0.999999, 0.999999), method="bounded", options={"xatol": 1e-10})
+            assert ours[i, d].item() == pytest.approx(best.fun, rel=1e-9)
+            assert best.x == pytest.approx(correlation(sa * sb, g), abs=1e-5)
+
+
+def test_without_coupling_the_codes_are_independent():
+    a, b = path(0), path(1)
+    torch.testing.assert_close(entropic_w2(a, b, 0.0), -a.stddev.log() - b.stddev.log())
+    torch.testing.assert_close(smoothness(a, b, 0.0), kl_to_prior(b))
+
+
+def test_the_coupled_prior_itself_costs_nothing():
+    g = 39.0
+    std = torch.full((1, 1), math.sqrt((1 + g) / (1 + 2 * g)), dtype=torch.float64)
+    a = Path(torch.zeros_like(std), torch.zeros_like(std), std)
+    assert (kl_to_prior(a) + smoothness(a, a, g)).item() == pytest.approx(0.0, abs=1e-12)
+    assert correlation(std.item() ** 2, g) == pytest.approx(g / (1 + g))  # rho of the AVAE
+
+
+@pytest.mark.parametrize("g", [1e-12, 1e-6, 39.0, 1e6, 1e12])
+def test_single_precision_is_enough_for_any_strength_and_gives_finite_gradients(g):
+    double = [path(s) for s in (0, 1)]
+    single = [Path(*(t.float().requires_grad_() for t in (p.z, p.mean, p.stddev))) for p in double]
+    value = entropic_w2(*single, g)
+    torch.testing.assert_close(value.double(), entropic_w2(*double, g), rtol=2e-6, atol=1e-5)
+    value.sum().backward()
+    assert all(torch.isfinite(t.grad).all() for p in single for t in (p.mean, p.stddev))
+
+
+def test_the_gradient_of_the_smoothness_equals_finite_differences():
+    a, b = path(0, 2, 2), path(1, 2, 2)
+
+    def total(ma, sa, mb, sb):
+        return smoothness(Path(ma, ma, sa), Path(mb, mb, sb), 39.0)
+
+    inputs = [t.clone().requires_grad_() for t in (a.mean, a.stddev, b.mean, b.stddev)]
+    assert torch.autograd.gradcheck(total, inputs)
+
+
+# the ascent
+
+
+@pytest.mark.parametrize("encoder", ["pointnet", "dgcnn", "foldingnet"])
+def test_the_ascent_raises_w2_above_the_random_start_inside_the_ball(encoder):
+    model, x = tiny(encoder).eval(), clouds(8, 20)
+    near = {k: SmoothEncoder(steps=k, radius=0.1).perturbed(model, x, None, noise_for(x), gen()) for k in (0, 2, 6)}
+    with torch.no_grad():
+        w2 = {k: w2_between(model, x, v).mean().item() for k, v in near.items()}
+    assert w2[0] < w2[2] and w2[0] < w2[6]
+    for moved in near.values():
+        assert 0.05 < (moved - x).abs().max().item() <= 0.1 + 1e-12
+        assert not moved.requires_grad
+
+
+def test_the_random_start_fills_the_ball_and_comes_from_the_generator():
+    model, x = tiny().eval(), clouds(8, 100)
+    draws = [SmoothEncoder(steps=0, radius=0.1).perturbed(model, x, None, noise_for(x), gen(s)) for s in (0, 0, 1)]
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    move = draws[0] - x
+    assert move.mean().abs().item() < 0.01
+    assert move.std().item() == pytest.approx(0.1 / math.sqrt(3), rel=0.05)
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_absent_points_stay_put_and_change_nothing(steps):
+    model, x = tiny().eval(), clouds(2, 9)
+    mask = torch.arange(9).expand(2, 9) < 6
+    objective = SmoothEncoder(steps=steps)
+    near = objective.perturbed(model, x, mask, noise_for(x), gen())
+    assert torch.equal(near[:, 6:], x[:, 6:])
+    assert (near[:, :6] != x[:, :6]).all()
+    far = torch.cat([x[:, :6], torch.full((2, 3, 3), 9.0, dtype=x.dtype)], dim=1)
+    values, others = (objective(model, points, mask, generator=gen()) for points in (x, far))
+    for name in values:
+        torch.testing.assert_close(values[name].value, others[name].value)
+
+
+def test_the_ascent_leaves_no_trace_in_a_training_model():
+    model, x = tiny().train(), clouds()
+    model.decoder.eval()
+    modes = {name: m.training for name, m in model.named_modules()}
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    random = torch.get_rng_state()
+    SmoothEncoder().perturbed(model, x, None, noise_for(x), gen())
+    assert {name: m.training for name, m in model.named_modules()} == modes
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+    assert torch.equal(random, torch.get_rng_state())
+
+
+def test_modes_come_back_even_from_a_failure():
+    model = tiny().train()
+    with evaluating(model):
+        assert not any(m.training for m in model.modules())
+    with pytest.raises(InputError):
+        SmoothEncoder().perturbed(model, torch.zeros(2, 4, 2), None, torch.zeros(2, 5))
+    assert all(m.training for m in model.modules())
+
+
+def test_a_training_step_updates_running_statistics_once_for_each_cloud_of_the_pair():
+    model, x = tiny().train(), clouds()
+    SmoothEncoder()(model, x, generator=gen())
+    assert model.head.norm.num_batches_tracked.item() == 2
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode], ids=["no_grad", "inference_mode"])
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+def test_it_says_the_same_where_gradients_are_off(context, masked):
+    model = tiny().eval()
+    expected = reduce_terms(SmoothEncoder()(model, clouds(), half_mask(masked), generator=gen()))
+    with context():
+        value = reduce_terms(SmoothEncoder()(model, clouds(), half_mask(masked), generator=gen()))
+    torch.testing.assert_close(value, expected.detach())
+
+
+def half_mask(masked: bool) -> torch.Tensor | None:
+    return torch.arange(11).expand(3, 11) < 7 if masked else None
+
+
+# the objective
+
+
+@pytest.mark.parametrize("likelihood", ["chamfer", "mixture"])
+def test_the_loss_is_the_bound_of_the_joint_model(likelihood):
+    model, x = tiny(likelihood=likelihood).train(), clouds()
+    objective = SmoothEncoder(coupling=4.0)
+    loss = reduce_terms(objective(model, x, generator=gen()))
+
+    generator = gen()
+    draw, noise = (torch.randn(3, 5, dtype=torch.float64, generator=generator) for _ in range(2))
+    fresh = tiny(likelihood=likelihood).train()
+    q = fresh.posterior(x)
+    q_near = fresh.posterior(objective.perturbed(fresh, x, None, noise, generator))
+    z = q.mean + q.stddev * draw
+    total = 0.0
+    for i in range(3):
+        kl = sum(
+            pair_kl(
+                q.mean[i, d].item(), q.stddev[i, d].item(), q_near.mean[i, d].item(), q_near.stddev[i, d].item(), 4.0
+            )
+            for d in range(5)
+        )
+        total += (kl - fresh.likelihood.log_prob(fresh.decoder(z)[i : i + 1], x[i : i + 1]).item()) / 3
+    assert loss.item() == pytest.approx(total, rel=1e-9)
+
+
+def test_a_ball_of_no_radius_leaves_both_codes_equal():
+    model, x = tiny().eval(), clouds()
+    terms = SmoothEncoder(radius=0.0, coupling=4.0)(model, x, generator=gen())
+    q = model.posterior(x)
+    for i in range(3):
+        value = 0.0
+        for m, s in zip(q.mean[i].tolist(), q.stddev[i].tolist(), strict=True):
+            value += pair_kl(m, s, m, s, 4.0) - (0.5 * (m**2 + s**2 - 1) - math.log(s))
+        assert terms["smoothness"].value[i].item() == pytest.approx(value, rel=1e-9)
+
+
+@pytest.mark.parametrize("base", [ELBO(beta=3.0), IWAE(samples=3)], ids=["elbo", "iwae"])
+def test_the_terms_of_the_base_are_those_it_gives_alone(base):
+    model, x = tiny().eval(), clouds()
+    alone, wrapped = (objective(model, x, generator=gen()) for objective in (base, SmoothEncoder(base, weight=0.5)))
+    assert set(wrapped) - set(alone) == {"smoothness"}
+    assert wrapped["smoothness"].weight == 0.5
+    for name, term in alone.items():
+        assert torch.equal(term.value, wrapped[name].value) and term.weight == wrapped[name].weight
+
+
+def test_the_gradient_reaches_both_posteriors_and_not_the_decoder():
+    model, x = tiny().eval(), clouds()
+    seen, real = [], model.posterior
+
+    def posterior(points, mask=None):
+        out = real(points, mask)
+        if torch.is_grad_enabled() and not points.requires_grad:
+            out.mean.retain_grad()
+            seen.append(out.mean)
+        return out
+
+    model.posterior = posterior
+    SmoothEncoder()(model, x, generator=gen())["smoothness"].value.sum().backward()
+    assert len(seen) == 2
+    assert all((mean.grad.abs().sum(dim=1) > 0).all() for mean in seen)
+    assert all(p.grad is None for p in model.decoder.parameters())
+
+
+def test_the_second_code_of_a_hierarchical_model_follows_the_path_of_the_first():
+    model, x = tiny().eval(), clouds()
+    flat = model.posterior
+    model.posterior = lambda points, mask=None: TwoGroups(flat(points, mask).mean, flat(points, mask).stddev)
+    objective = SmoothEncoder(coupling=4.0)
+    value = objective(model, x, generator=gen())["smoothness"].value
+
+    generator = gen()
+    _, noise = (torch.randn(3, 5, dtype=torch.float64, generator=generator) for _ in range(2))
+    near = objective.perturbed(model, x, None, noise, generator)
+    q, q_near = flat(x), flat(near)
+    for i in range(3):
+        z = follow(TwoGroups(q.mean, q.stddev), noise).z[i].tolist()
+        total = 0.0
+        for d in range(5):
+            shift = 0.7 * (z[0] + z[1]) if d >= 2 else 0.0
+            ma, mb = q.mean[i, d].item() + shift, q_near.mean[i, d].item() + shift
+            sa, sb = q.stddev[i, d].item(), q_near.stddev[i, d].item()
+            total += pair_kl(ma, sa, mb, sb, 4.0) - (0.5 * (ma**2 + sa**2 - 1) - math.log(sa))
+        assert value[i].item() == pytest.approx(total, rel=1e-9)
+
+
+def test_it_nests_in_self_consistency_and_in_consistency():
+    model, x = tiny().eval(), clouds()
+    plain = SmoothEncoder()(model, x, generator=gen())
+    both = SelfConsistency(SmoothEncoder(ELBO()), rho=0.975)(model, x, generator=gen())
+    assert set(both) == {"reconstruction", "kl", "smoothness", "self_consistency"}
+    for name, term in plain.items():
+        assert torch.equal(term.value, both[name].value)
+    pair = Consistency(SmoothEncoder(), transforms=[RotateUp()])(model, x, generator=gen())
+    assert {"smoothness", "transformed/smoothness", "consistency"} <= set(pair)
+    assert all(t.value.shape == (3,) and torch.isfinite(t.value).all() for t in pair.values())
+
+
+def test_training_brings_the_worst_neighbours_nearer_and_random_ones_do_not_do_as_well():
+    def worst(steps: int, weight: float) -> float:
+        model, x = tiny().float().train(), clouds(16, 24).float()
+        optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+        objective = SmoothEncoder(steps=steps, weight=weight, radius=0.2)
+        for step in range(100):
+            optimizer.zero_grad()
+            reduce_terms(objective(model, x, generator=gen(step))).backward()
+            optimizer.step()
+        model.eval()
+        near = SmoothEncoder(steps=10, radius=0.2).perturbed(model, x, None, noise_for(x), gen(99))
+        with torch.no_grad():
+            return w2_between(model, x, near).mean().item()
+
+    found, random, plain = worst(2, 30.0), worst(0, 30.0), worst(2, 0.0)
+    assert found < 0.6 * random < 0.6 * plain
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"coupling": -1}, {"coupling": float("inf")}, {"radius": -0.1}, {"steps": -1}, {"weight": float("nan")}],
+    ids=str,
+)
+def test_impossible_settings_are_refused_by_name(setting):
+    with pytest.raises(InputError, match=next(iter(setting))):
+        SmoothEncoder(**setting)
