@@ -1,5 +1,6 @@
 """Bounds, likelihoods and chains where the exact answer is known."""
 
+import itertools
 import math
 
 import pytest
@@ -77,7 +78,7 @@ def test_the_importance_weighted_bound_rises_with_the_draws_and_stays_below_the_
     for samples in (1, 2, 5, 10):
         value = -IWAE(samples)(model, x.repeat(count, 1, 1), generator=gen(samples))["iwae"].value
         bounds.append(value.view(count, 2))
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in itertools.pairwise(bounds):
         rise = high.mean(dim=0) - low.mean(dim=0)
         error = ((high.var(dim=0) + low.var(dim=0)) / count).sqrt()
         assert (rise > 3 * error).all()
