@@ -16,6 +16,7 @@ from pointvae.data.dataset import Shapes
 from pointvae.errors import InputError
 from pointvae.evaluation.progress import track
 from pointvae.evaluation.views import Rotation, View
+from pointvae.models.modes import evaluation_mode
 from pointvae.models.vae import PointVAE
 
 Feature = Literal["posterior_mean", "encoder"]
@@ -128,14 +129,8 @@ def to_best_device(model: PointVAE) -> PointVAE:
 @contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
     """Within the block the model is in evaluation mode and builds no graph; afterwards it is as it was."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with evaluation_mode(model), torch.no_grad():
+        yield
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from pointvae.errors import InputError
 from pointvae.geometry.sampling import shuffled
+from pointvae.models.modes import evaluation_mode
 from pointvae.models.posteriors import Path, Posterior, draw_noise, follow
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Bound, Term, Terms, check_number
@@ -65,6 +66,9 @@ class SelfConsistency(Bound):
     exact draw of p(x|z), noisier than the surface where the scales are wide. A Chamfer likelihood is no density and
     has no draw.
 
+    x~ is encoded with the running statistics of batch normalisation, as it will be once training is over. Its own
+    batch's statistics would normalise away the very shift from x to x~ that the penalty is there to see.
+
     Args:
         base: the bound L; the ELBO when absent.
         rho: how closely the ends are coupled, in (0, 1). Both posteriors are pulled to the variance 1 - rho².
@@ -104,7 +108,8 @@ class SelfConsistency(Bound):
         )
         code = follow(posterior, draw_noise(posterior, generator, copies=copies))
         again, there = decoded(model, code.z, points, mask, generator, noisy=self.draw == "sample")
-        chain = model.posterior(again, there)
+        with evaluation_mode(model):
+            chain = model.posterior(again, there)
         back = follow(chain, draw_noise(chain, generator, copies=copies))
         terms["self_consistency"] = Term(coupling_kl(code, back, self.rho).sum(dim=1), self.weight)
         return terms
