@@ -26,7 +26,8 @@ def systematic_choice(weights: Tensor, count: int, generator: Generator | None =
 
     Systematic resampling: index j is taken floor or ceil of ``count`` w_j times, and ``count`` w_j on average.
     """
-    batch, m = weights.shape
-    start = torch.rand(batch, 1, device=weights.device, dtype=weights.dtype, generator=generator)
+    start = torch.rand(len(weights), 1, device=weights.device, dtype=weights.dtype, generator=generator)
     places = (torch.arange(count, device=weights.device, dtype=weights.dtype) + start) / count
-    return torch.searchsorted(weights.cumsum(dim=1), places).clamp_(max=m - 1)
+    ends = weights.cumsum(dim=1)
+    last = torch.nextafter(ends[:, -1:], torch.zeros_like(start))  # rounding must not reach past the last weight
+    return torch.searchsorted(ends, torch.minimum(places, last), right=True)
