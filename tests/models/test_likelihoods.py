@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
+from pointvae.errors import InputError
 from pointvae.geometry import chunks
 from pointvae.geometry.distances import chamfer_distance
 from pointvae.models.likelihoods import Chamfer, Mixture
@@ -98,3 +99,51 @@ def test_the_chunk_size_changes_neither_value_nor_gradient(monkeypatch, budget):
 def test_the_mixture_gradient_equals_finite_differences():
     x = torch.randn(2, 3, 3, dtype=torch.float64, generator=GEN)
     assert torch.autograd.gradcheck(lambda o: Mixture(0.7).log_prob(o, x), rows().requires_grad_())
+
+
+def test_the_mixture_ignores_the_order_of_points_and_of_components():
+    likelihood, output = Mixture(0.7), rows()
+    x = torch.randn(2, 6, 3, dtype=torch.float64, generator=GEN)
+    expected = likelihood.log_prob(output, x)
+    points, components = torch.tensor([3, 0, 5, 1, 4, 2]), torch.tensor([2, 0, 3, 1])
+    torch.testing.assert_close(likelihood.log_prob(output, x[:, points]), expected)
+    torch.testing.assert_close(likelihood.log_prob(output[:, components], x), expected)
+    assert not torch.allclose(likelihood.log_prob(output.flip(2), x), expected)
+
+
+def test_a_mixtures_cloud_takes_centres_as_often_as_their_weights_say():
+    likelihood, output = Mixture(0.3), rows(3, 4)
+    output[0, 2, 3] = -1e3  # a component of no weight
+    cloud = likelihood.cloud(output, 50, torch.Generator().manual_seed(1))
+    centres, log_weights, _ = likelihood.components(output)
+    assert cloud.shape == (3, 50, 3)
+    same = (cloud.unsqueeze(2) == centres.unsqueeze(1)).all(dim=3)
+    assert (same.sum(dim=2) == 1).all()
+    assert ((same.sum(dim=1) - 50 * log_weights.exp()).abs() < 1).all()
+    assert same[0, :, 2].sum() == 0
+
+
+def test_a_noisy_mixtures_cloud_has_the_mixtures_moments():
+    likelihood, output = Mixture(0.5), rows(1, 4)
+    centres, log_weights, log_scales = (t[0] for t in likelihood.components(output))
+    cloud = likelihood.cloud(output, 200_000, torch.Generator().manual_seed(1), noisy=True)[0]
+    weights, variances = log_weights.exp(), torch.exp(2.0 * log_scales)
+    mean = weights @ centres
+    spread = torch.einsum("m,mi,mj->ij", weights, centres - mean, centres - mean)
+    covariance = spread + (weights @ variances) * torch.eye(3, dtype=torch.float64)
+    size = covariance.diagonal().max().item()
+    torch.testing.assert_close(cloud.mean(dim=0), mean, atol=0.02 * size**0.5, rtol=0)
+    torch.testing.assert_close(cloud.T.cov(), covariance, atol=0.02 * size, rtol=0)
+
+
+def test_a_distances_cloud_is_the_decoders_points_thinned():
+    output = rows(2, 6, 3)
+    generator = torch.Generator().manual_seed(1)
+    assert torch.equal(Chamfer().cloud(output, 9, generator), output)
+    thinned = Chamfer().cloud(output, 4, generator)
+    assert thinned.shape == (2, 4, 3) and (torch.cdist(thinned, output).min(dim=2).values < 1e-6).all()
+
+
+def test_nothing_can_be_drawn_from_a_distance():
+    with pytest.raises(InputError, match="chamfer"):
+        Chamfer().cloud(rows(), 4, noisy=True)

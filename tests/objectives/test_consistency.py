@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.distributions import Independent, Normal, kl_divergence
 
 from pointvae import ELBO, Consistency, InputError, Jitter, RotateUp, Scale
 from pointvae.objectives import consistency_gap, reduce_terms
@@ -148,7 +149,95 @@ def test_masked_clouds_give_what_short_clouds_give():
         torch.testing.assert_close(plain[name].value, masked[name].value)
 
 
-@pytest.mark.parametrize("setting", [{"weight": -1}, {"weight": float("nan")}, {"target": "other"}], ids=str)
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"weight": -1},
+        {"weight": float("nan")},
+        {"target": "other"},
+        {"block": 0},
+        {"warmup_steps": -1},
+    ],
+    ids=str,
+)
 def test_impossible_settings_are_refused_by_name(setting):
     with pytest.raises(InputError, match=next(iter(setting))):
         Consistency(**setting)
+
+
+def moments_of(model):
+    """The means and deviations that the model gives next, as leaves of the graph whose gradients are kept."""
+    kept, real = [], model.posterior
+
+    def posterior(points, mask=None):
+        q = real(points, mask)
+        q.base_dist.loc.retain_grad()
+        q.base_dist.scale.retain_grad()
+        kept.extend([q.base_dist.loc, q.base_dist.scale])
+        return q
+
+    model.posterior = posterior
+    return kept
+
+
+def test_only_the_content_block_is_compared_and_gets_the_gradient():
+    model, x = tiny().eval(), clouds()
+    transforms = [Scale(1.5, 1.5)]
+    q, q_moved = model.posterior(x), model.posterior(1.5 * x)
+    blocks = [Independent(Normal(p.mean[:, :2], p.stddev[:, :2]), 1) for p in (q_moved, q)]
+    kept = moments_of(model)
+    value = Consistency(transforms=transforms, block=2)(model, x, generator=gen())["consistency"].value
+    torch.testing.assert_close(value, kl_divergence(*blocks))
+    value.sum().backward()
+    for part in kept:
+        assert (part.grad[:, :2].abs() > 0).all() and (part.grad[:, 2:] == 0).all()
+    whole = Consistency(transforms=transforms, block=5)(model, x, generator=gen())["consistency"].value
+    torch.testing.assert_close(whole, Consistency(transforms=transforms)(model, x)["consistency"].value)
+
+
+def test_a_block_larger_than_the_latent_is_refused():
+    with pytest.raises(InputError, match=r"block 6 .* 5"):
+        Consistency(block=6)(tiny(), clouds(), generator=gen())
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_with_stopped_gradient_only_the_transformed_posterior_is_pulled(symmetric):
+    model, x = tiny().eval(), clouds()
+    kept = moments_of(model)
+    objective = Consistency(transforms=[Scale(1.5, 1.5)], stop_gradient=True, symmetric=symmetric)
+    value = objective(model, x, generator=gen())["consistency"].value
+    value.sum().backward()
+    for part in kept:
+        assert (part.grad[:3] == 0).all() and (part.grad[3:].abs().sum(dim=1) > 0).all()
+    free = Consistency(transforms=[Scale(1.5, 1.5)], symmetric=symmetric)(model, x)["consistency"].value
+    torch.testing.assert_close(value, free)
+
+
+def test_the_symmetric_form_is_the_mean_of_both_directions_whichever_comes_first():
+    model, x = tiny().eval(), clouds()
+    q, q_moved = model.posterior(x), model.posterior(2.0 * x)
+    objective = Consistency(transforms=[Scale(2.0, 2.0)], symmetric=True)
+    value = objective(model, x, generator=gen())["consistency"].value
+    pairs = zip(kl_by_hand(q_moved, q), kl_by_hand(q, q_moved), strict=True)
+    expected = torch.tensor([0.5 * (a + b) for a, b in pairs], dtype=torch.float64)
+    torch.testing.assert_close(value, expected, rtol=1e-9, atol=0)
+    torch.testing.assert_close(objective.compare(q, q_moved, None), objective.compare(q_moved, q, None))
+
+
+def test_without_the_second_bound_the_copy_is_only_pulled():
+    model, x = tiny().eval(), clouds()
+    objective = Consistency(ELBO(beta=2.0), weight=0.7, transforms=[RotateUp()], second_bound=False)
+    terms = objective(model, x, generator=gen())
+    assert list(terms) == ["reconstruction", "kl", "consistency"]
+    generator = gen()
+    moved = RotateUp()(x, None, generator)
+    bound = reduce_terms(ELBO(beta=2.0)(model, x, generator=generator))
+    regulariser = sum(kl_by_hand(model.posterior(moved), model.posterior(x))) / 3
+    assert reduce_terms(terms).item() == pytest.approx(bound.item() + 0.7 * regulariser, rel=1e-9)
+
+
+def test_the_weight_grows_linearly_and_then_stays():
+    model, x = tiny(), clouds()
+    objective = Consistency(weight=3.0, warmup_steps=10)
+    weights = [objective(model, x, generator=gen(), step=s)["consistency"].weight for s in (0, 5, 10, 50)]
+    assert weights == pytest.approx([0.0, 1.5, 3.0, 3.0])

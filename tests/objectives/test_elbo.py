@@ -9,7 +9,8 @@ from torch.distributions import Independent, Normal, kl_divergence
 from pointvae import ELBO, InputError
 from pointvae.models.posteriors import rsample
 from pointvae.objectives import reduce_terms
-from pointvae.objectives.elbo import kl_to_prior
+from pointvae.objectives.elbo import group_coefficients, kl_to_prior
+from tests.models.hierarchical import numbers, two_group_posterior, two_groups
 from tests.models.test_contract import clouds, tiny
 
 
@@ -95,3 +96,61 @@ def test_reparameterised_draws_have_the_posteriors_moments_and_gradients():
 def test_impossible_settings_are_refused_by_name(setting):
     with pytest.raises(InputError, match=next(iter(setting))):
         ELBO(**setting)
+
+
+def test_balanced_coefficients_have_mean_one_and_follow_the_divergence_per_dimension():
+    each = torch.rand(6, 5, dtype=torch.float64, generator=gen()).requires_grad_()
+    found = group_coefficients(each, [2, 3])
+    rates = [each[:, :2].sum().item() / 6 / 2 + 1e-3, each[:, 2:].sum().item() / 6 / 3 + 1e-3]
+    expected = torch.tensor(rates, dtype=torch.float64) / (sum(rates) / 2)
+    torch.testing.assert_close(found, expected)
+    assert found.mean().item() == pytest.approx(1.0) and not found.requires_grad
+    loud = torch.cat([each[:, :2] * 9, each[:, 2:]], dim=1)
+    assert group_coefficients(loud, [2, 3])[0] > group_coefficients(loud, [2, 3])[1]
+    silent = group_coefficients(torch.zeros(6, 5, dtype=torch.float64), [2, 3])
+    torch.testing.assert_close(silent, torch.ones(2, dtype=torch.float64))
+
+
+def test_while_the_kl_warms_up_groups_pay_by_what_they_say():
+    model, x = two_groups().eval(), clouds()
+    terms = ELBO(beta=2.0, warmup_steps=10, balance=True)(model, x, generator=gen(), step=5)
+    path = model.posterior(x).path(torch.randn(3, 5, dtype=torch.float64, generator=gen()))
+    each = kl_to_prior(path)
+    rates = [each[:, :2].sum().item() / 3 / 2 + 1e-3, each[:, 2:].sum().item() / 3 / 3 + 1e-3]
+    shares = [r / (sum(rates) / 2) for r in rates]
+    by_hand = [sum(shares[d >= 2] * each[b, d].item() for d in range(5)) for b in range(3)]
+    total = terms["kl"].value + terms["kl_balance"].value
+    torch.testing.assert_close(total.detach(), torch.tensor(by_hand, dtype=torch.float64), rtol=1e-9, atol=0)
+    torch.testing.assert_close(terms["kl"].value, each.sum(dim=1))
+    assert terms["kl"].weight == terms["kl_balance"].weight == 1.0
+
+
+def test_after_warm_up_in_one_group_or_unasked_nothing_is_balanced():
+    model, x = two_groups().eval(), clouds()
+    balanced = ELBO(warmup_steps=10, balance=True)
+    assert "kl_balance" in balanced(model, x, generator=gen(), step=9)
+    assert "kl_balance" not in balanced(model, x, generator=gen(), step=10)
+    assert "kl_balance" not in ELBO(warmup_steps=10)(model, x, generator=gen(), step=5)
+    assert "kl_balance" not in balanced(tiny(), x, generator=gen(), step=5)
+
+
+def test_a_hierarchical_bound_equals_a_slow_second_implementation():
+    model, x = two_groups().eval(), clouds()
+    loss = reduce_terms(ELBO(beta=3.0)(model, x, generator=gen())).item()
+    path = model.posterior(x).path(torch.randn(3, 5, dtype=torch.float64, generator=gen()))
+    total = 0.0
+    for i in range(3):
+        total -= model.likelihood.log_prob(model.decoder(path.z[i : i + 1]), x[i : i + 1]).item() / 3
+        for m, s in zip(path.mean[i].tolist(), path.stddev[i].tolist(), strict=True):
+            total += 3.0 * (0.5 * (m**2 + s**2 - 1) - math.log(s)) / 3
+    assert loss == pytest.approx(total, rel=1e-9)
+
+
+@torch.no_grad()
+def test_the_hierarchical_divergence_from_the_prior_is_its_monte_carlo_estimate():
+    q = two_group_posterior(1).repeat(40_000)
+    path = q.path(numbers(40_000, 5, seed=7))
+    found = kl_to_prior(path).sum(dim=1)
+    drawn = path.log_prob() - Normal(0.0, 1.0).log_prob(path.z).sum(dim=1)
+    error = (found - drawn).std() / math.sqrt(40_000)
+    assert (found - drawn).mean().abs() < 4 * error and error < 0.02 * found.mean()
