@@ -1,5 +1,6 @@
 """Encoders, decoders, likelihoods, and the models made of them."""
 
+from pointvae.models.ladder import LadderPointVAE
 from pointvae.models.vae import PointVAE
 
-__all__ = ["PointVAE"]
+__all__ = ["LadderPointVAE", "PointVAE"]

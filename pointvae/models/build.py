@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from pointvae.errors import InputError
+from pointvae.models.ladder import LadderPointVAE
 from pointvae.models.vae import PointVAE
 
-MODELS: dict[str, type[PointVAE]] = {"PointVAE": PointVAE}
+MODELS: dict[str, type[PointVAE]] = {"PointVAE": PointVAE, "LadderPointVAE": LadderPointVAE}
 
 
 @contextmanager

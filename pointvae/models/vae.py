@@ -13,6 +13,7 @@ from pointvae.errors import InputError
 from pointvae.models.decoders import DECODERS
 from pointvae.models.encoders import ENCODERS
 from pointvae.models.likelihoods import LIKELIHOODS
+from pointvae.models.posteriors import Posterior
 
 LOG_STD_LIMIT = 6.0  # keeps every variance and KL finite in float32
 
@@ -105,9 +106,9 @@ class PointVAE(nn.Module):
         out: Tensor = self.encoder(points, mask)
         return out
 
-    def posterior(self, points: Tensor, mask: Tensor | None = None) -> Independent[Normal]:
+    def posterior(self, points: Tensor, mask: Tensor | None = None) -> Posterior:
         """Posterior q(z|x) = N(m, diag s²) of clouds [B, N, 3], with event shape [D]."""
-        posterior: Independent[Normal] = self.head(self.features(points, mask))
+        posterior: Posterior = self.head(self.features(points, mask))
         return posterior
 
     def decode(self, z: Tensor) -> Tensor:

@@ -22,8 +22,10 @@ Source: Burda et al., "Importance Weighted Autoencoders", ICLR 2016, section 5.2
 """
 
 
-def kl_to_prior(posterior: Independent[Normal] | Path) -> Tensor:
+def kl_to_prior(posterior: Posterior | Path) -> Tensor:
     """KL( N(m, diag s²) || N(0, I) ) of every dimension [B, D], nats, of a flat posterior or along a path.
+
+    Of a hierarchical posterior, along the path of its means.
 
     KL_d = 1/2 (m_d² + s_d² - 1) - log s_d
     """
