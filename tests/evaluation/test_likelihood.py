@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Normal
 
 from pointvae import InputError
-from pointvae.evaluation.likelihood import bound_and_nll, importance_nll
+from pointvae.evaluation.likelihood import _noise, bound_and_nll, importance_nll
 from pointvae.evaluation.views import View
 from pointvae.models.build import build_model
 from tests.evaluation.shapes import make_shapes
@@ -127,3 +127,9 @@ def test_too_small_numbers_are_refused_by_name(setting):
 def test_no_shape_is_refused():
     with pytest.raises(InputError, match="no shape"):
         bound_and_nll(small(), SHAPES[:0])
+
+
+def test_every_shape_has_draws_of_its_own_wherever_the_batch_begins():
+    noise = _noise(range(4), 6, 5, seed=3)
+    assert noise.shape == (6, 4, 5) and len(noise.unique()) == 6 * 4 * 5
+    assert torch.equal(_noise(range(1, 3), 6, 5, seed=3), noise[:, 1:3])
