@@ -16,8 +16,11 @@ from torch.distributions import Independent, Normal
 
 from pointvae.geometry.chunks import gather_points
 from pointvae.geometry.neighbours import neighbours_of
-from pointvae.models.ladder_decoder import Anchors, LadderDecoder, Level, bounded_exp, small_linear
+from pointvae.models.ladder_decoder import Anchors, LadderDecoder, Level, bounded_exp
 from pointvae.models.posteriors import HierarchicalPosterior, Path
+
+# Local latents that start as noise of deviation 1 are soon ignored by the decoder, and never say anything again.
+START_LOG_STD = -1.0
 
 
 class LocalHead(nn.Module):
@@ -38,7 +41,10 @@ class LocalHead(nn.Module):
         self.near = nn.Sequential(nn.Linear(3, width // 2), nn.ReLU(), nn.Linear(width // 2, width))
         self.norm, self.known_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.seen, self.known, self.where = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(3, width)
-        self.out = small_linear(width, 2 * latents)
+        self.out = nn.Linear(width, 2 * latents)
+        with torch.no_grad():
+            self.out.bias[:latents] = 0.0
+            self.out.bias[latents:] = START_LOG_STD
 
     def forward(self, anchors: Anchors, points: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Δμ and Δσ [B, A, d] at the anchors, from clouds [B, N, 3]."""

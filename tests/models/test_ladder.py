@@ -37,7 +37,7 @@ def ladder(encoder="pointnet", decoder="mlp", likelihood="chamfer", points=9, **
     model = build_model(config | settings, seed=0, kind="LadderPointVAE").double()
     with torch.no_grad():  # larger than at the start, so that every group depends on those above it
         for name, weight in model.named_parameters():
-            if name.endswith(("out.weight", "place.weight", "move.weight", "prior.weight")):
+            if name.endswith(("place.weight", "move.weight", "prior.weight")):
                 weight.mul_(8.0)
     return model
 
