@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
     from pointvae.data.prepare import prepare
     from pointvae.hub import from_pretrained, save_pretrained
+    from pointvae.models.ladder import LadderPointVAE
     from pointvae.models.vae import PointVAE
     from pointvae.objectives import ELBO, IWAE, Consistency, SelfConsistency, SmoothEncoder, Triplet
     from pointvae.training.fit import Run, fit
@@ -25,6 +26,7 @@ _PLACES = {
     "ELBO": "pointvae.objectives",
     "IWAE": "pointvae.objectives",
     "Jitter": "pointvae.transforms",
+    "LadderPointVAE": "pointvae.models.ladder",
     "PointVAE": "pointvae.models.vae",
     "RotateSO3": "pointvae.transforms",
     "RotateUp": "pointvae.transforms",
@@ -52,6 +54,7 @@ __all__ = [
     "DropPoints",
     "InputError",
     "Jitter",
+    "LadderPointVAE",
     "PointVAE",
     "RotateSO3",
     "RotateUp",
