@@ -12,8 +12,10 @@ import torch
 
 from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
 from pointvae.errors import InputError
+from pointvae.evaluation.drift import probe_drift, self_consistency_drift
 from pointvae.evaluation.features import Codes, encode, evaluating, to_best_device
 from pointvae.evaluation.latents import consistency_gaps, describe_latents
+from pointvae.evaluation.linear_probe import NAME, LinearProbe
 from pointvae.evaluation.probes import (
     default_points,
     describe_dataset,
@@ -71,12 +73,13 @@ def evaluate(
     shapes = _thin(data[split], QUICK_TEST if quick else None, seed)
     settings: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
 
-    probes, codes = _probe(run, model, data, view, quick, settings)
+    probes, codes, aligned = _probe(run, model, data, view, quick, settings)
     if codes is None:
         codes = encode(model, shapes, view, **settings)
     clouds = view.all_clouds(shapes)
     made = reconstruct(model, clouds, **settings)
     gaps = consistency_gaps(model, shapes, Compose(default_transforms()), view, seed=seed, **settings)
+    drift = _drift(model, shapes, view, aligned, settings)
     shown = spread_over_classes(shapes, SHOWN, seed=seed)
     worst = np.argsort(-made.cd_l2_mean, kind="stable")[:WORST]
     samples, path = _imagine(model, clouds[shown[[0, -1]]], seed)
@@ -95,6 +98,7 @@ def evaluate(
         "consistency_gap": float(gaps.mean(dtype=np.float64)),
         "consistency_transforms": CONSISTENCY,
         **describe_latents(codes),
+        "drift": drift,
         **probes,
         "seconds": round(time.monotonic() - started, 1),
     }
@@ -132,9 +136,9 @@ def read_history(path: Path) -> list[dict[str, float]]:
 
 def _probe(
     run: str | Path, model: PointVAE, data: ShapeDataset, view: View, quick: bool, settings: dict[str, Any]
-) -> tuple[dict[str, Any], Codes | None]:
-    """The probes by rotation, or why there are none; and the codes of the test shapes as they are."""
-    codes = None
+) -> tuple[dict[str, Any], Codes | None, LinearProbe | None]:
+    """The probes by rotation, or why there are none; the codes of the test shapes as they are, and their probe."""
+    codes = aligned = None
     try:
         train, test = labelled_splits(data)
         train = _thin(train, QUICK_TRAIN if quick else None, view.seed)
@@ -144,12 +148,22 @@ def _probe(
         for rotation in PROBED:
             turned = View(view.points, rotation, view.seed)
             pair = [encode_splits(each, train, test, turned, **settings) for each in (model, untrained)]
-            if rotation == "none":
-                codes = pair[0].test
             probes[rotation] = probe_splits(pair[0], pair[1], train, test, turned)
+            if rotation == "none":
+                codes, aligned = pair[0].test, pair[0].fit(train, "posterior_mean", view.seed, NAME)
     except InputError as error:
-        return {"probes": {}, "probes_left_out": str(error)}, codes
-    return {"probes": probes}, codes
+        return {"probes": {}, "probes_left_out": str(error)}, codes, aligned
+    return {"probes": probes}, codes, aligned
+
+
+def _drift(
+    model: PointVAE, shapes: Shapes, view: View, probe: LinearProbe | None, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """The drift of the shapes' codes; with the accuracy of a frozen probe in each round, where there is one."""
+    drift = self_consistency_drift(model, shapes, view, seed=view.seed, **settings)
+    if probe is None or shapes.labels is None:
+        return drift.describe()
+    return drift.describe() | {"probe_accuracy": probe_drift(drift, probe, shapes.labels)}
 
 
 def _headline(probes: dict[str, Any]) -> dict[str, float]:

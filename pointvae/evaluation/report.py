@@ -106,7 +106,7 @@ def report_html(runs: Sequence[Evaluation], title: str | None = None) -> str:
         ("trained", "What was trained", tables.facts_table(runs) + tables.dataset_table(runs[0])),
         ("probes", "Linear probes", _probes(runs)),
         ("curves", "Training", figures.curves(runs)),
-        ("latents", "What the latents carry", figures.latent_spectrum(runs)),
+        ("latents", "What the latents carry", figures.latent_spectrum(runs) + tables.drift_table(runs)),
         ("reconstructions", "Reconstructions", _reconstructions(runs)),
         ("map", "Latent map", _each(runs, figures.latent_map)),
         ("samples", "Samples from the prior", _each(runs, figures.samples)),

@@ -94,6 +94,8 @@ def _facts(run: Evaluation) -> dict[str, str]:
         facts[part] = f"{model[part]}{_arguments(model.get(f'{part}_args') or {})}"
     facts["latent dimensions"] = str(model["latent_dim"])
     facts["parameters"] = f"{run.metrics['parameters']:,}"
+    if "refined_from" in config:
+        facts["refined from"] = str(config["refined_from"]["name"])
     for name, key in (
         ("epochs", "epochs"),
         ("shapes a step", "batch_size"),
@@ -122,6 +124,26 @@ def in_words(described: Any) -> str:
 def _arguments(arguments: Mapping[str, Any]) -> str:
     told = ", ".join(f"{name}={in_words(value)}" for name, value in arguments.items())
     return f"({told})" if told else ""
+
+
+def drift_table(runs: Sequence[Evaluation]) -> str:
+    """How far codes drift over rounds of decoding and encoding: some rows for each run, a column for each round."""
+    rounds = runs[0].metrics["drift"]["rounds"]
+    rows = []
+    for run in runs:
+        drift, name = run.metrics["drift"], f"{escape(run.name)}: " if len(runs) > 1 else ""
+        way = [f"{value:.2f}" for value in drift["distance_to_start"]]
+        rows.append([f"{name}way from the start, prior deviations", "0", *way])
+        for key, words in (("kl_to_start", "KL to the start, nats"), ("kl_step", "KL to the round before, nats")):
+            rows.append([name + words, "–", *(f"{value:.1f}" for value in drift[key])])
+        if "probe_accuracy" in drift:
+            rows.append([f"{name}frozen linear SVM, %", *(percent(share) for share in drift["probe_accuracy"])])
+    head = ["drift after rounds of decoding and encoding", *(str(number) for number in range(rounds + 1))]
+    caption = (
+        "Self-consistency: the posterior mean of each test shape is decoded and encoded again and again. KLs are in "
+        "widths of each run's own posterior; the way compares runs."
+    )
+    return html_table(head, rows, kind="drift", caption=caption, figures=range(1, len(head)))
 
 
 def dataset_table(run: Evaluation) -> str:
