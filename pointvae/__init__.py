@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from pointvae.models.ladder import LadderPointVAE
     from pointvae.models.vae import PointVAE
     from pointvae.objectives import ELBO, IWAE, Consistency, SelfConsistency, SmoothEncoder, Triplet
-    from pointvae.training.fit import Run, fit
+    from pointvae.training.fit import fit
+    from pointvae.training.loop import Run
+    from pointvae.training.refine import refine
     from pointvae.transforms import Compose, DropPoints, Jitter, RotateSO3, RotateUp, Scale, Transform, Translate
 
 # name -> where it lives; loaded when first asked for, so that `import pointvae` stays quick
@@ -30,7 +32,7 @@ _PLACES = {
     "PointVAE": "pointvae.models.vae",
     "RotateSO3": "pointvae.transforms",
     "RotateUp": "pointvae.transforms",
-    "Run": "pointvae.training.fit",
+    "Run": "pointvae.training.loop",
     "Scale": "pointvae.transforms",
     "SelfConsistency": "pointvae.objectives",
     "ShapeDataset": "pointvae.data.dataset",
@@ -43,6 +45,7 @@ _PLACES = {
     "from_pretrained": "pointvae.hub",
     "load_dataset": "pointvae.data.dataset",
     "prepare": "pointvae.data.prepare",
+    "refine": "pointvae.training.refine",
     "save_pretrained": "pointvae.hub",
 }
 
@@ -72,6 +75,7 @@ __all__ = [
     "from_pretrained",
     "load_dataset",
     "prepare",
+    "refine",
     "save_pretrained",
 ]
 

@@ -223,6 +223,68 @@ def evaluate(
     )
 
 
+def refine(
+    run: str,
+    new_run: str,
+    objective: Objective | None = None,
+    epochs: int = 10,
+    shapes: int | None = None,
+    batch_size: int = 32,
+    points: int | None = None,
+    learning_rate: float = 1e-3,
+    schedule: Literal["cosine", "constant"] = "cosine",
+    seed: int = 0,
+    resume: bool = False,
+    accelerator: str = "auto",
+    devices: str = "1",
+    strategy: str = "auto",
+    num_nodes: int = 1,
+    precision: str = "32-true",
+) -> dict[str, Any]:
+    """Make a trained run self-consistent without its data: the decoder stays, the encoder learns from its clouds.
+
+    Args:
+        run: the run folder to refine; it is only read.
+        new_run: the run folder to write.
+        objective: the loss: SelfConsistency (AVAE), or another.
+        epochs: how often that many clouds are drawn.
+        shapes: clouds drawn an epoch, decoded from the prior; as many as the run was trained on unless given.
+        batch_size: clouds a step, on each device.
+        points: points of a cloud; those of the training unless given.
+        learning_rate: Adam's rate.
+        schedule: how the rate goes on: cosine to zero, or constant.
+        seed: what every random draw is made from.
+        resume: go on from the new run's last checkpoint.
+        accelerator: auto, cpu, gpu.
+        devices: how many devices, auto, or which.
+        strategy: auto, ddp.
+        num_nodes: machines.
+        precision: 32-true, bf16-mixed.
+    """
+    from pointvae.training.refine import refine
+
+    made = refine(
+        run,
+        new_run,
+        objective,
+        epochs=epochs,
+        shapes=shapes,
+        batch_size=batch_size,
+        points=points,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        seed=seed,
+        resume=resume,
+        accelerator=accelerator,
+        devices=devices,
+        strategy=strategy,
+        num_nodes=num_nodes,
+        precision=precision,
+        progress=True,
+    )
+    return {"run": str(made.path), "refined_from": run, "epochs": epochs, **made.metrics}
+
+
 def embed(
     run: str,
     input: str,
@@ -327,6 +389,7 @@ VERBS: dict[str, Verb] = {
     "prepare": prepare,
     "inspect": inspect,
     "train": train,
+    "refine": refine,
     "embed": embed,
     "probe": probe,
     "evaluate": evaluate,

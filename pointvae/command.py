@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 Verb = Callable[..., "dict[str, Any]"]
+OBJECTIVE_OF = {"refine": "pointvae.SelfConsistency"}  # where no objective is named; ELBO for the other verbs
 
 
 def run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
@@ -99,11 +100,12 @@ def parser_for(name: str, verb: Verb) -> ArgumentParser:
 
     parser = ArgumentParser(prog=f"pointvae {name}", description=_summary(verb), exit_on_error=False)
     parser.add_function_arguments(verb, as_positional=True, fail_untyped=True)
-    if "model" in verb.__annotations__:
+    parts = {"model": "pointvae.PointVAE", "objective": OBJECTIVE_OF.get(name, "pointvae.ELBO")}
+    defaults = {part: {"class_path": path} for part, path in parts.items() if part in verb.__annotations__}
+    if defaults:  # only what is made of parts has settings that fill a file
         parser.add_argument("--config", action="config", help="A YAML file of settings; options after it win.")
-        parser.set_defaults(
-            {"model": {"class_path": "pointvae.PointVAE"}, "objective": {"class_path": "pointvae.ELBO"}}
-        )
+        parser.set_defaults(defaults)
+    if "model" in defaults:
         parser.link_arguments("points", "model.init_args.points")
     parser.add_argument("--json", action="store_true", help="Print the result on stdout as one JSON object.")
     return parser
@@ -146,11 +148,12 @@ def _one_line(error: BaseException, parser: ArgumentParser) -> str:
 def _near_option(option: str, parser: ArgumentParser) -> str:
     """The option someone may have meant, also one of the model's or the objective's."""
     known = [text for action in parser._actions for text in action.option_strings]
-    if "--model" in known:
+    if "--config" in known:
         from pointvae.models.build import MODELS
         from pointvae.objectives import OBJECTIVES
 
         groups: dict[str, list[type]] = {"model": list(MODELS.values()), "objective": list(OBJECTIVES)}
+        groups = {group: classes for group, classes in groups.items() if f"--{group}" in known}
         known += [f"--{g}.{n}" for g, classes in groups.items() for c in classes for n in signature(c).parameters]
     ends = [k for k in known if k.split(".")[-1].lstrip("-") == option.split("=")[0].lstrip("-")]
     near = ends or get_close_matches(option, known, n=1)

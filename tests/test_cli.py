@@ -170,6 +170,34 @@ def test_embedding_reconstructing_sampling_and_interpolating(call, dataset, trai
         assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
 
 
+def test_refining_from_the_command_line_is_repeated_by_its_configuration(call, trained, tmp_path):
+    new, again = tmp_path / "new", tmp_path / "again"
+    arguments = ["--epochs", 1, "--shapes", 8, "--batch-size", 4, "--accelerator", "cpu"]
+    code, out, _ = call("refine", trained, new, *arguments, "--objective.rho", 0.9, "--json")
+    assert code == 0 and json.loads(out)["refined_from"] == str(trained)
+    facts = json.loads((new / "config.json").read_text())
+    assert facts["objective"]["class_path"] == "pointvae.SelfConsistency"
+    assert facts["objective"]["init_args"]["rho"] == 0.9
+    code, out, err = call("refine", trained, again, "--config", new / "config.yaml")
+    assert code == 0 and out == "" and "val/drift" in err
+    assert (again / "model.safetensors").read_bytes() == (new / "model.safetensors").read_bytes()
+    assert call("sample", again, tmp_path / "new.png", "--count", 2)[0] == 0
+
+
+def test_refining_refuses_what_it_cannot_do_in_one_line(call, dataset, trained, tmp_path):
+    for arguments, words in (
+        ([trained, trained], ["itself"]),
+        ([dataset, tmp_path / "new"], ["config.json"]),
+        ([tmp_path / "absent", tmp_path / "new"], ["absent", "no such run"]),
+        ([trained, tmp_path / "new", "--objective.rho", 1], ["rho"]),
+        ([trained, tmp_path / "new", "--rho", 0.9], ["--rho", "--objective.rho"]),
+        ([trained, tmp_path / "new", "--shapes", 0], ["shapes"]),
+    ):
+        line = refusal(call("refine", *arguments))
+        assert all(word in line for word in words)
+    assert not list(tmp_path.iterdir())
+
+
 def test_evaluating_writes_a_report_and_figures(call, dataset, trained, tmp_path):
     code, out, _ = call("evaluate", trained, dataset, "--out", tmp_path / "report", "--quick", "--json")
     found = json.loads(out)

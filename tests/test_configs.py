@@ -6,24 +6,51 @@ import numpy as np
 import pytest
 import yaml
 
-from pointvae import Shapes, cli
+from pointvae import Shapes, cli, save_pretrained
 from pointvae.command import make, parser_for
+from pointvae.models.build import build_model
 from pointvae.training.fit import fit
+from pointvae.training.refine import refine
 from pointvae.training.run_folder import describe
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+PLACES = {"train": ["DATASET", "RUN"], "refine": ["RUN", "NEW_RUN"]}
+
+
+def verb_of(path: Path) -> str:
+    """The verb of the command that a configuration opens with."""
+    return path.read_text().split(maxsplit=3)[2]
 
 
 def parsed(path: Path, *more: str):
-    return make("train", cli.train, ["DATASET", "RUN", "--config", str(path), *more])[0]
+    verb = verb_of(path)
+    return make(verb, cli.VERBS[verb], [*PLACES[verb], "--config", str(path), *more])[0]
+
+
+TRAINED = [path for path in CONFIGS if verb_of(path) == "train"]
+REFINED = [path for path in CONFIGS if verb_of(path) == "refine"]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_it_opens_with_the_command_that_runs_it(path):
-    assert path.read_text().splitlines()[0] == f"# pointvae train DATASET RUN --config configs/{path.name}"
+    verb = verb_of(path)
+    first = f"# pointvae {verb} {' '.join(PLACES[verb])} --config configs/{path.name}"
+    assert path.read_text().splitlines()[0] == first
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", REFINED, ids=lambda p: p.stem)
+def test_it_refines_two_steps_and_its_run_repeats_it(path, tmp_path):
+    small = {"latent_dim": 4, "points": 16, "encoder_args": {"widths": [8, 8]}, "decoder_args": {"widths": [8]}}
+    save_pretrained(build_model(small, 0), tmp_path / "run", {"seed": 0, "points": 16})
+    objective = parsed(path)["objective"]
+    numbers = {"epochs": 1, "batch_size": 4, "shapes": 8}
+    made = refine(tmp_path / "run", tmp_path / "new", objective, accelerator="cpu", **numbers)
+    again = parsed(made.path / "config.yaml")
+    assert describe(again["objective"]) == describe(objective)
+    assert {name: again[name] for name in numbers} == numbers and again["points"] == 16
+
+
+@pytest.mark.parametrize("path", TRAINED, ids=lambda p: p.stem)
 def test_it_trains_two_steps_and_its_run_repeats_it(path, tmp_path):
     settings = parsed(path, "--points", "32", "--model.latent_dim", "4", "--batch_size", "4")
     rng = np.random.default_rng(0)
@@ -57,9 +84,12 @@ def test_the_paper_and_its_controls_are_what_they_say():
     assert all(config["model"] == vae["model"] and config["epochs"] == vae["epochs"] for config in (aug, canonical))
 
 
-def test_the_parser_knows_every_setting_of_fit():
+@pytest.mark.parametrize(("verb", "function"), [("train", fit), ("refine", refine)], ids=["train", "refine"])
+def test_the_parser_knows_every_setting_and_its_default(verb, function):
     import inspect
 
-    known = set(inspect.signature(cli.train).parameters)
-    assert set(inspect.signature(fit).parameters) - {"progress"} == known
-    assert parser_for("train", cli.train).prog == "pointvae train"
+    known, own = (inspect.signature(f).parameters for f in (cli.VERBS[verb], function))
+    assert set(own) - {"progress"} == set(known)
+    differ = {name for name in known if own[name].default != known[name].default}
+    assert differ == ({"model", "points"} if verb == "train" else set())
+    assert parser_for(verb, cli.VERBS[verb]).prog == f"pointvae {verb}"

@@ -17,7 +17,7 @@ from pointvae.writing import write_text
 logger = logging.getLogger(__name__)
 
 SETTLED_STEPS = 100
-SHOWN = ("loss", "reconstruction", "kl", "consistency")
+SHOWN = ("loss", "reconstruction", "kl", "consistency", "self_consistency")
 
 
 class MetricsFile(pl.Callback):
@@ -74,7 +74,12 @@ class MetricsFile(pl.Callback):
 def summarise(values: dict[str, float]) -> str:
     """One line of an epoch's main figures, for people."""
     shown = [("loss", "train/loss"), ("held-out loss", "val/loss"), ("KL", "val/kl")]
-    shown += [("active units", "val/active_units"), ("gap", "val/consistency_gap"), ("CD", "val/cd_l2_mean")]
+    shown += [
+        ("active units", "val/active_units"),
+        ("gap", "val/consistency_gap"),
+        ("drift", "val/drift"),
+        ("CD", "val/cd_l2_mean"),
+    ]
     return ", ".join(f"{label} {values[name]:.4g}" for label, name in shown if name in values)
 
 

@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from pointvae.errors import InputError
-from pointvae.hub import save_pretrained
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective
 from pointvae.objectives.elbo import ELBO
-from pointvae.processes import is_main_process
-from pointvae.training.run_folder import CHECKPOINT, check_folder, describe, write_config, write_model_card
-from pointvae.version import __version__
+from pointvae.training.loop import Run, check_settings, train
+from pointvae.training.run_folder import check_folder, describe
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Trainer
-    from lightning.pytorch.loggers import Logger
-
     from pointvae.data.dataset import ShapeDataset, Shapes
-
-logger = logging.getLogger(__name__)
-ADVICE = (
-    ".*does not have many workers.*",
-    ".*GPU available but not used.*",
-    ".*treespec, LeafSpec.*",
-    ".*have no `val_dataloader`.*",
-    "Checkpoint directory .* exists and is not empty.*",
-)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished training.
-
-    Attributes:
-        path: the run folder.
-        model: the trained model, in evaluation mode.
-        metrics: the last epoch's figures by name.
-    """
-
-    path: Path
-    model: PointVAE
-    metrics: dict[str, float]
+    from pointvae.training.loop import Loaders
 
 
 def fit(
@@ -104,7 +71,8 @@ def fit(
     run, objective = Path(run), objective if objective is not None else ELBO()
     points = points if points is not None else int(model.config["points"])
     shapes, facts = _training_shapes(dataset)
-    _check(shapes, points, epochs, batch_size, learning_rate, validation_fraction)
+    check_settings(epochs, batch_size, points, learning_rate)
+    _check(shapes, points, validation_fraction)
     settings: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -122,46 +90,22 @@ def fit(
         "precision": precision,
     }
     config = {"model": describe(model), "objective": describe(objective), **settings, **machine}
-    if is_main_process():
-        check_folder(run, resume, config)
-    checkpoint = str(run / CHECKPOINT) if resume and (run / CHECKPOINT).is_file() else None
+    check_folder(run, resume, config)
 
     from pointvae.training.batches import cloud_loader, validation_split
-    from pointvae.training.callbacks import last_metrics
     from pointvae.training.module import TrainingModule
 
     training, validation = validation_split(shapes.labels, len(shapes), validation_fraction, seed)
-    trainer = _trainer(run, epochs, machine, progress and is_main_process())
-    if is_main_process():
-        run.mkdir(parents=True, exist_ok=True)
-        write_config(run, config)
+    facts["dataset"] |= {"train_shapes": len(shapes), "validation_shapes": len(validation)}
+    facts |= settings | {"objective": config["objective"]}
+
+    def loaders(rank: int, world_size: int) -> Loaders:
+        seen = shapes.points[training]
+        batches = cloud_loader(seen, batch_size, shuffle_seed=seed, rank=rank, world_size=world_size)
+        return batches, cloud_loader(shapes.points[validation], batch_size) if len(validation) else None
+
     module = TrainingModule(model, objective, points, learning_rate, schedule, seed)
-    train_loader = cloud_loader(
-        shapes.points[training],
-        batch_size,
-        shuffle_seed=seed,
-        rank=trainer.global_rank,
-        world_size=trainer.world_size,
-    )
-    val_loader = cloud_loader(shapes.points[validation], batch_size) if len(validation) else None
-    with _quiet():
-        try:
-            trainer.fit(module, train_loader, val_loader, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit:  # Lightning's answer to Ctrl-C
-            if not trainer.interrupted:
-                raise
-            told = f"interrupted in epoch {trainer.current_epoch + 1} of {epochs}"
-            raise KeyboardInterrupt(
-                f"{told}; the same command with --resume goes on from the last whole one"
-            ) from None
-    model.eval()
-    metrics = last_metrics(run)
-    if trainer.is_global_zero:
-        facts["dataset"] |= {"train_shapes": len(shapes), "validation_shapes": len(validation)}
-        facts |= settings | {"objective": config["objective"], "version": __version__, "metrics": metrics}
-        save_pretrained(model, run, facts)
-        write_model_card(run, {"model": model.config, **facts}, metrics)
-    return Run(run, model, metrics)
+    return train(module, loaders, run, config, facts, command="train DATASET", resume=resume, progress=progress)
 
 
 def _training_shapes(dataset: ShapeDataset | Shapes | str | Path) -> tuple[Shapes, dict[str, Any]]:
@@ -183,14 +127,7 @@ def _training_shapes(dataset: ShapeDataset | Shapes | str | Path) -> tuple[Shape
     }
 
 
-def _check(
-    shapes: Shapes, points: int, epochs: int, batch_size: int, learning_rate: float, validation_fraction: float
-) -> None:
-    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("points", points)):
-        if value < 1:
-            raise InputError(f"{name} must be at least 1, got {value}")
-    if not learning_rate > 0:
-        raise InputError(f"learning_rate must be above 0, got {learning_rate}")
+def _check(shapes: Shapes, points: int, validation_fraction: float) -> None:
     if not 0 <= validation_fraction < 1:
         raise InputError(f"validation_fraction must be in [0, 1), got {validation_fraction}")
     if len(shapes) < 2:
@@ -202,63 +139,3 @@ def _check(
     if not np.isfinite(shapes.points).all():
         bad = int(np.argmax(~np.isfinite(shapes.points).all(axis=(1, 2))))
         raise InputError(f"shape {shapes.names[bad]!r} holds NaN or infinite coordinates; mend or remove it")
-
-
-def _trainer(run: Path, epochs: int, machine: dict[str, Any], progress: bool) -> Trainer:
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-    from lightning.pytorch import Trainer
-    from lightning.pytorch.callbacks import ModelCheckpoint
-
-    from pointvae.training.callbacks import CollapseWarning, MetricsFile, ProgressBar
-
-    checkpoints = ModelCheckpoint(
-        dirpath=run / CHECKPOINT.parent,
-        filename=CHECKPOINT.stem,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    callbacks = [MetricsFile(run), CollapseWarning(), checkpoints] + ([ProgressBar()] if progress else [])
-    with _quiet():
-        try:
-            return Trainer(
-                max_epochs=epochs,
-                callbacks=callbacks,
-                logger=_tensorboard(run),
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                num_sanity_val_steps=0,
-                log_every_n_steps=1,
-                use_distributed_sampler=False,
-                **machine,
-            )
-        except (MisconfigurationException, ValueError) as error:
-            told = ", ".join(f"{name} {value}" for name, value in machine.items())
-            raise InputError(f"Lightning refuses {told}: {' '.join(str(error).split())}") from None
-
-
-def _tensorboard(run: Path) -> Logger | bool:
-    """Events beside the metrics file, where TensorBoard is installed."""
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    try:
-        return TensorBoardLogger(save_dir=run, name="", version="tensorboard")
-    except ModuleNotFoundError:
-        logger.warning("no TensorBoard events are written: install tensorboard to have them; metrics.csv has it all")
-        return False
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's advice about loaders and devices from drowning our own words."""
-    names = ("lightning.pytorch", "lightning.fabric")
-    levels = {name: logging.getLogger(name).level for name in names}
-    for name in names:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            for message in ADVICE:
-                warnings.filterwarnings("ignore", message=message)
-            yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)

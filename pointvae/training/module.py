@@ -7,21 +7,24 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from pointvae.geometry.distances import chamfer_distance
 from pointvae.geometry.sampling import random_subset
+from pointvae.models.posteriors import along
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective, reduce_terms
-from pointvae.objectives.consistency import consistency_gap
+from pointvae.objectives.consistency import consistency_gap, kl_between
 from pointvae.objectives.elbo import ACTIVE_VARIANCE, kl_to_prior
 from pointvae.objectives.pairs import PairObjective
+from pointvae.objectives.self_consistency import decoded
 from pointvae.randomness import generator_for
 from pointvae.transforms import Compose, default_transforms
 
 TRAIN, VALIDATE = 0, 1  # keep the random streams of the two apart
 WARMUP_STEPS = 200
 NORM_MOMENTUM = 0.1
+DRIFT = ("drift", "drift_distance")  # of one round: nats, standard deviations of the prior
 
 
 class TrainingModule(pl.LightningModule):
@@ -56,7 +59,8 @@ class TrainingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adam; its rate by steps, after a short warm-up without which the first KLs reach thousands of nats."""
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
+        taught = [p for p in self.model.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(taught, lr=self.learning_rate)
         steps = max(1, int(self.trainer.estimated_stepping_batches))
         warmup = min(WARMUP_STEPS, steps // 10)
 
@@ -75,11 +79,15 @@ class TrainingModule(pl.LightningModule):
             if isinstance(norm, torch.nn.BatchNorm1d):
                 norm.momentum = max(NORM_MOMENTUM, 1.0 / (self.global_step + 1))
 
+    def clouds(self, batch: Tensor, generator: Generator) -> Tensor:
+        """The clouds [B, points, 3] that a step sees of a loader's batch."""
+        return random_subset(batch, self.points, generator)
+
     def training_step(self, batch: Tensor, index: int) -> Tensor:
         """The loss of one batch of clouds [B, N, 3]; every term is logged raw and weighted, in nats a shape."""
         step, size = self.global_step, len(batch)
         generator = generator_for(self.seed, TRAIN, step, self.global_rank, device=batch.device)
-        clouds = random_subset(batch, self.points, generator)
+        clouds = self.clouds(batch, generator)
         terms = self.objective(self.model, clouds, generator=generator, step=step)
         loss = reduce_terms(terms)
         self.latest = {"loss": loss.detach()} | {n: t.value.detach().mean() for n, t in terms.items()}
@@ -90,20 +98,26 @@ class TrainingModule(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: Tensor, index: int) -> None:
-        """Terms, codes, reconstruction error and consistency gap of held-out clouds [B, N, 3]."""
+        """Terms, codes, reconstruction error, consistency gap and drift of held-out clouds [B, N, 3]."""
         generator = generator_for(self.seed, VALIDATE, index, device=batch.device)
-        clouds = random_subset(batch, self.points, generator)
+        clouds = self.clouds(batch, generator)
         terms = self.objective(self.model, clouds, generator=generator, step=self.global_step)
         posterior = self.model.posterior(clouds)
+        centre = along(posterior, posterior.mean)
+        gap = consistency_gap(self.model, clouds, self.gap_transform, generator=generator)
+        again, _ = decoded(self.model, centre.z, clouds, generator=generator)
+        back = self.model.posterior(again)
         self._held.append(
             {f"term/{name}": t.value for name, t in terms.items()}
             | {
                 "loss": reduce_terms(terms).expand(len(batch)),
-                "mean": posterior.mean,
-                "std": posterior.stddev,
-                "kl": kl_to_prior(posterior),
-                "cd_l2_mean": chamfer_distance(self.model.decode(posterior.mean), clouds),
-                "consistency_gap": consistency_gap(self.model, clouds, self.gap_transform, generator=generator),
+                "mean": centre.z,
+                "std": centre.stddev,
+                "kl": kl_to_prior(centre),
+                "cd_l2_mean": chamfer_distance(self.model.decode(centre.z), clouds),
+                "consistency_gap": gap,
+                "drift": kl_between(back, posterior).sum(dim=1),
+                "drift_distance": (back.mean - centre.z).square().mean(dim=1).sqrt(),
             }
         )
 
@@ -115,7 +129,7 @@ class TrainingModule(pl.LightningModule):
         size = len(held["mean"])
         spread = held["mean"].var(dim=0, unbiased=False)
         values = {name.removeprefix("term/"): v.mean() for name, v in held.items() if name.startswith("term/")}
-        values |= {name: held[name].mean() for name in ("loss", "cd_l2_mean", "consistency_gap")}
+        values |= {name: held[name].mean() for name in ("loss", "cd_l2_mean", "consistency_gap", *DRIFT)}
         values["posterior_std"] = held["std"].mean()
         values["active_units"] = (spread > ACTIVE_VARIANCE).sum().float()
         for name, value in values.items():

@@ -15,11 +15,13 @@ from pointvae.errors import InputError
 from pointvae.hub import CONFIG
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective
+from pointvae.processes import is_main_process
 from pointvae.transforms import Transform
 from pointvae.writing import write_text
 
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
 FREE = {"epochs", "accelerator", "devices", "strategy", "num_nodes", "precision"}  # may change when a run goes on
+PRIOR_DRAWS = "On clouds that the decoder makes of draws from the prior, other ones than those trained on. "
 
 
 def check_folder(run: Path, resume: bool, config: Mapping[str, Any]) -> None:
@@ -29,6 +31,8 @@ def check_folder(run: Path, resume: bool, config: Mapping[str, Any]) -> None:
         InputError: the folder is a file, holds something and ``resume`` is not asked for, was made with other
             settings, or its checkpoint is damaged.
     """
+    if not is_main_process():
+        return
     if run.exists() and not run.is_dir():
         raise InputError(f"{run}: is a file, not a run folder; choose another name")
     if not run.is_dir() or not any(run.iterdir()):
@@ -43,6 +47,9 @@ def check_folder(run: Path, resume: bool, config: Mapping[str, Any]) -> None:
         before = None
     if not isinstance(before, dict):
         raise InputError(f"{path}: is damaged; remove {run} and train again")
+    if before and ("model" in before) != ("model" in config):
+        verbs = ("train", "refine") if "model" in before else ("refine", "train")
+        raise InputError("{}: was made by `pointvae {}`, not {}; choose another folder".format(run, *verbs))
     for name in sorted(set(before) & set(config) - FREE):
         if before[name] != config[name]:
             raise InputError(
@@ -88,15 +95,22 @@ def describe(value: Any) -> Any:
     return value
 
 
-def write_config(run: Path, config: Mapping[str, Any]) -> None:
-    """Write ``config.yaml``: every setting, so that the command at its top trains the same model again."""
-    head = "# pointvae train DATASET NEW_RUN --config config.yaml\n"
+def write_config(run: Path, config: Mapping[str, Any], command: str) -> None:
+    """Write ``config.yaml``: every setting, so that the command at its top makes the same model again.
+
+    Args:
+        run: the run folder.
+        config: the settings.
+        command: the verb and its first argument.
+    """
+    head = f"# pointvae {command} NEW_RUN --config config.yaml\n"
     write_text(run / "config.yaml", head + yaml.safe_dump(dict(config), sort_keys=False))
 
 
 def write_model_card(run: Path, facts: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-    """Write the model card ``README.md``."""
+    """Write the model card ``README.md``; of a refined run, with what it was refined from."""
     model, dataset = facts["model"], facts["dataset"]
+    source = facts.get("refined_from")
     objective = str(facts["objective"]["class_path"]).split(".")[-1]
     head = {
         "library_name": "pointvae",
@@ -125,12 +139,11 @@ Trained on the `train` split of **{dataset["name"]}**: {dataset["train_shapes"]}
 {dataset["licence"]}. Weights trained on data for research use are for research use.
 
 ## Training
-{facts["epochs"]} epochs, batch {facts["batch_size"]}, {facts["points"]} points a shape drawn anew at each step,
-Adam at {facts["learning_rate"]} ({facts["schedule"]}), seed {facts["seed"]}, pointvae {facts["version"]}.
-`config.yaml` repeats it.
+{_refining(facts) if source else _training(facts)}
+Adam at {facts["learning_rate"]} ({facts["schedule"]}), pointvae {facts["version"]}. `config.yaml` repeats it.
 
 ## Held-out figures after the last epoch
-Losses and KLs in nats a shape; distances in squared unit-sphere lengths.
+{PRIOR_DRAWS if source else ""}Losses and KLs in nats a shape; distances in squared unit-sphere lengths.
 
 | figure | value |
 |---|---|
@@ -142,3 +155,20 @@ headings matter unless the objective was told otherwise. Accuracy figures come f
 its protocol.
 """
     write_text(run / "README.md", text)
+
+
+def _training(facts: Mapping[str, Any]) -> str:
+    return (
+        f"{facts['epochs']} epochs, batch {facts['batch_size']}, {facts['points']} points a shape drawn anew at each "
+        f"step, seed {facts['seed']},"
+    )
+
+
+def _refining(facts: Mapping[str, Any]) -> str:
+    source = facts["refined_from"]
+    return (
+        f"Refined without data from **{source['name']}** (sha256 of its weights `{source['weights_sha256']}`):\n"
+        "its decoder as it was, its encoder trained on what the decoder makes of draws from the prior.\n"
+        f"{facts['epochs']} epochs of {facts['shapes']} clouds of {facts['points']} points, batch "
+        f"{facts['batch_size']}, seed {facts['refining_seed']},"
+    )

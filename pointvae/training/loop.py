@@ -1,0 +1,182 @@
+"""The loop itself: Lightning's trainer over a training module, and the run folder that comes of it."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pointvae.errors import InputError
+from pointvae.hub import save_pretrained
+from pointvae.models.vae import PointVAE
+from pointvae.processes import is_main_process
+from pointvae.training.run_folder import CHECKPOINT, write_config, write_model_card
+from pointvae.version import __version__
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+    from lightning.pytorch.loggers import Logger
+    from torch import Tensor
+    from torch.utils.data import DataLoader
+
+    from pointvae.training.module import TrainingModule
+
+    Loaders = tuple[DataLoader[Tensor], DataLoader[Tensor] | None]
+
+logger = logging.getLogger(__name__)
+MACHINE = ("accelerator", "devices", "strategy", "num_nodes", "precision")
+ADVICE = (
+    ".*does not have many workers.*",
+    ".*GPU available but not used.*",
+    ".*treespec, LeafSpec.*",
+    ".*have no `val_dataloader`.*",
+    ".*in eval mode at the start of training.*",
+    "Checkpoint directory .* exists and is not empty.*",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        path: the run folder.
+        model: the trained model, in evaluation mode.
+        metrics: the last epoch's figures by name.
+    """
+
+    path: Path
+    model: PointVAE
+    metrics: dict[str, float]
+
+
+def check_settings(epochs: int, batch_size: int, points: int, learning_rate: float) -> None:
+    """Refuse numbers that no training can have.
+
+    Raises:
+        InputError: one is out of range.
+    """
+    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("points", points)):
+        if value < 1:
+            raise InputError(f"{name} must be at least 1, got {value}")
+    if not learning_rate > 0:
+        raise InputError(f"learning_rate must be above 0, got {learning_rate}")
+
+
+def train(
+    module: TrainingModule,
+    loaders: Callable[[int, int], Loaders],
+    run: Path,
+    config: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    *,
+    command: str,
+    resume: bool,
+    progress: bool,
+) -> Run:
+    """Train a module's model and write its run folder, which `check_folder` has found fit.
+
+    Args:
+        module: the model, its objective and where a step's clouds come from.
+        loaders: the batches to train on and to validate on, from a process's rank and the number of processes.
+        run: the run folder.
+        config: what ``config.yaml`` holds: every setting, the machine's too.
+        facts: what ``config.json`` holds beside the model, its version and its figures.
+        command: the verb and its first argument, for the line that repeats the run.
+        resume: go on from the run folder's last checkpoint, if it has one.
+        progress: show a bar on stderr.
+
+    Raises:
+        InputError: Lightning refuses the machine's settings; nothing was written.
+        KeyboardInterrupt: on Ctrl-C, with how to go on.
+    """
+    from pointvae.training.callbacks import last_metrics
+
+    checkpoint = str(run / CHECKPOINT) if resume and (run / CHECKPOINT).is_file() else None
+    machine = {name: config[name] for name in MACHINE}
+    trainer = _trainer(run, config["epochs"], machine, progress and is_main_process())
+    if is_main_process():
+        run.mkdir(parents=True, exist_ok=True)
+        write_config(run, config, command)
+    batches, held = loaders(trainer.global_rank, trainer.world_size)
+    with _quiet():
+        try:
+            trainer.fit(module, batches, held, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:  # Lightning's answer to Ctrl-C
+            if not trainer.interrupted:
+                raise
+            told = f"interrupted in epoch {trainer.current_epoch + 1} of {config['epochs']}"
+            raise KeyboardInterrupt(
+                f"{told}; the same command with --resume goes on from the last whole one"
+            ) from None
+    model = module.model.eval()
+    metrics = last_metrics(run)
+    if trainer.is_global_zero:
+        whole = {**facts, "version": __version__, "metrics": metrics}
+        save_pretrained(model, run, whole)
+        write_model_card(run, {"model": model.config, **whole}, metrics)
+    return Run(run, model, metrics)
+
+
+def _trainer(run: Path, epochs: int, machine: dict[str, Any], progress: bool) -> Trainer:
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+    from lightning.pytorch import Trainer
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    from pointvae.training.callbacks import CollapseWarning, MetricsFile, ProgressBar
+
+    checkpoints = ModelCheckpoint(
+        dirpath=run / CHECKPOINT.parent,
+        filename=CHECKPOINT.stem,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    callbacks = [MetricsFile(run), CollapseWarning(), checkpoints] + ([ProgressBar()] if progress else [])
+    with _quiet():
+        try:
+            return Trainer(
+                max_epochs=epochs,
+                callbacks=callbacks,
+                logger=_tensorboard(run),
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+                log_every_n_steps=1,
+                use_distributed_sampler=False,
+                **machine,
+            )
+        except (MisconfigurationException, ValueError) as error:
+            told = ", ".join(f"{name} {value}" for name, value in machine.items())
+            raise InputError(f"Lightning refuses {told}: {' '.join(str(error).split())}") from None
+
+
+def _tensorboard(run: Path) -> Logger | bool:
+    """Events beside the metrics file, where TensorBoard is installed."""
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    try:
+        return TensorBoardLogger(save_dir=run, name="", version="tensorboard")
+    except ModuleNotFoundError:
+        logger.warning("no TensorBoard events are written: install tensorboard to have them; metrics.csv has it all")
+        return False
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's advice about loaders and devices from drowning our own words."""
+    names = ("lightning.pytorch", "lightning.fabric")
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for message in ADVICE:
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
