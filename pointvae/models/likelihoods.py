@@ -5,12 +5,12 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from pointvae.errors import InputError
-from pointvae.geometry.chunks import gather_points, row_chunks
-from pointvae.geometry.distances import chamfer_distance, pairwise_squared_distances
+from pointvae.geometry.chunks import gather_points
+from pointvae.geometry.distances import chamfer_distance
 from pointvae.geometry.sampling import random_subset, systematic_choice
+from pointvae.models.mixture_density import mixture_log_density
 from pointvae.models.registry import Registry
 
 
@@ -131,13 +131,7 @@ class Mixture(Likelihood):
         centres, log_weights, log_scales = self.components(output)
         constant = log_weights - 3.0 * log_scales - 1.5 * math.log(2.0 * math.pi)
         precision = torch.exp(-2.0 * log_scales)
-        # each chunk's N x M table is made again in the backward pass, never kept
-        row_bytes = target.shape[1] * centres.shape[1] * target.element_size()
-        parts = [
-            checkpoint(_log_mix, target[s], centres[s], precision[s], constant[s], use_reentrant=False)
-            for s in row_chunks(target, len(target), row_bytes // 4)
-        ]
-        per_point = torch.cat(parts)
+        per_point = mixture_log_density(target, centres, precision, constant)
         if mask is not None:
             per_point = per_point.masked_fill(~mask, 0.0)
         return per_point.sum(dim=1)
@@ -151,8 +145,3 @@ class Mixture(Likelihood):
             noise = torch.randn(points.shape, device=points.device, dtype=points.dtype, generator=generator)
             points = points + noise * log_scales.exp().gather(1, index).unsqueeze(2)
         return points
-
-
-def _log_mix(x: Tensor, centres: Tensor, precision: Tensor, constant: Tensor) -> Tensor:
-    squared = pairwise_squared_distances(x, centres)
-    return torch.logsumexp(constant.unsqueeze(1) - 0.5 * squared * precision.unsqueeze(1), dim=2)
