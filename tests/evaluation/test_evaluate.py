@@ -8,6 +8,7 @@ import pytest
 from pointvae.data.dataset import ShapeDataset, load_dataset
 from pointvae.errors import InputError
 from pointvae.evaluation import evaluate as module
+from pointvae.evaluation.drift import self_consistency_drift
 from pointvae.evaluation.evaluate import evaluate, read_history
 from pointvae.evaluation.features import encode
 from pointvae.evaluation.latents import active_units
@@ -46,6 +47,14 @@ def test_error_and_latents_are_those_of_the_test_split(made, run_folder, dataset
     assert made.metrics["n_shapes"] == 15
     assert made.metrics["consistency_gap"] > 0
     np.testing.assert_allclose(made.worst.cd_l2_mean, np.sort(errors)[::-1][:4], rtol=1e-4)
+
+
+def test_the_drift_is_that_of_the_test_split_and_starts_at_the_probed_codes(made, run_folder, dataset_folder):
+    found, test = made.metrics["drift"], load_dataset(dataset_folder)["test"]
+    expected = self_consistency_drift(from_pretrained(run_folder), test, View(24, seed=2), seed=2)
+    assert found["kl_to_start"] == pytest.approx(expected.kl_to_start.mean(axis=1).tolist(), rel=1e-3)
+    assert found["probe_accuracy"][0] == made.metrics["accuracy"]
+    assert len(found["probe_accuracy"]) == found["rounds"] + 1 == 6
 
 
 def test_pictures_belong_to_their_names(made, dataset_folder):
@@ -89,7 +98,7 @@ def test_shapes_without_labels_are_evaluated_without_a_probe(run_folder, dataset
         ShapeDataset, "__getitem__", lambda self, split: dataclasses.replace(read(self, split), labels=None)
     )
     made = evaluate(run_folder, dataset_folder)
-    assert made.metrics["probes"] == {}
+    assert made.metrics["probes"] == {} and "probe_accuracy" not in made.metrics["drift"]
     assert "have no labels" in made.metrics["probes_left_out"]
     assert "accuracy" not in made.metrics
     assert made.latent_map.labels is None
