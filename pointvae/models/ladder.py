@@ -30,6 +30,10 @@ class LadderPointVAE(PointVAE):
     a prior N(μ_l, σ_l²) given the groups above. Its residual-normal posterior N(μ_l + σ_l Δμ, (σ_l Δσ)²) of z_l is
     N(Δμ, Δσ²) of u_l, and KL( q(z_l) || p(z_l) ) = KL( N(Δμ, Δσ²) || N(0, I) ) exactly.
 
+    Train it with a KL that warms up over the first half of a short training, ``ELBO(warmup_steps=…, balance=True)``:
+    without, the local groups fall silent and what is left is a flat model with a better decoder. Patches start apart,
+    about their anchors, so that the decoder ``folding`` trains with the likelihood ``mixture`` too.
+
     Args:
         encoder: short name of a registered encoder (``pointnet``, ``dgcnn``, ``foldingnet``).
         decoder: short name of the registered decoder of patches (``mlp``, ``folding``).
