@@ -8,12 +8,11 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from difflib import get_close_matches
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from pointvae.errors import InputError
 from pointvae.processes import is_main_process
+from pointvae.refusals import near, one_line
 from pointvae.version import __version__
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
             sys.stdout.write(f"pointvae {__version__}\n")
             return 0
         if argv[0] not in verbs:
-            raise InputError(f"unknown verb {argv[0]!r}{_near(argv[0], verbs)}; see `pointvae --help`")
+            raise InputError(f"unknown verb {argv[0]!r}{near(argv[0], verbs)}; see `pointvae --help`")
         return _run_verb(argv[0], verbs[argv[0]], list(argv[1:]))
     except InputError as error:
         return _fail(str(error))
@@ -82,7 +81,7 @@ def make(name: str, verb: Verb, argv: Sequence[str]) -> tuple[dict[str, Any], bo
         with _seeded(settings):
             ready = parser.instantiate(settings)
     except (jsonargparse.ArgumentError, ValueError) as error:
-        raise InputError(_one_line(error, parser)) from error
+        raise InputError(one_line(error, parser)) from error
     return {key: value for key, value in vars(ready).items() if key != "config"}, wants_json
 
 
@@ -127,42 +126,6 @@ def _as_written(argv: Sequence[str], verb: Verb) -> list[str]:
             token = f"--{option}{equals}{value}"
         out.append(token)
     return out
-
-
-def _one_line(error: BaseException, parser: ArgumentParser) -> str:
-    """What is wrong, from the parser's page of text."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, InputError):
-            return str(cause)
-        cause = cause.__cause__ or cause.__context__
-    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
-    if lines and lines[0].startswith("unrecognized arguments"):
-        option = lines[0].split(": ", 1)[-1].split()[0]
-        kind = "unknown option" if option.startswith("-") else "unexpected argument"
-        return f"{kind} {option}{_near_option(option, parser)}; see `{parser.prog} --help`"
-    kept = [line for line in lines if "NoneType" not in line and not line.startswith(("Errors", "Given value"))]
-    return " ".join(kept) if kept else str(error)
-
-
-def _near_option(option: str, parser: ArgumentParser) -> str:
-    """The option someone may have meant, also one of the model's or the objective's."""
-    known = [text for action in parser._actions for text in action.option_strings]
-    if "--config" in known:
-        from pointvae.models.build import MODELS
-        from pointvae.objectives import OBJECTIVES
-
-        groups: dict[str, list[type]] = {"model": list(MODELS.values()), "objective": list(OBJECTIVES)}
-        groups = {group: classes for group, classes in groups.items() if f"--{group}" in known}
-        known += [f"--{g}.{n}" for g, classes in groups.items() for c in classes for n in signature(c).parameters]
-    ends = [k for k in known if k.split(".")[-1].lstrip("-") == option.split("=")[0].lstrip("-")]
-    near = ends or get_close_matches(option, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _near(name: str, known: Mapping[str, Any]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _summary(verb: Verb) -> str:

@@ -421,3 +421,23 @@ def test_a_full_disk_is_one_line(call, monkeypatch, dataset):
     monkeypatch.setattr(inspection, "inspect", full)
     line = refusal(call("inspect", dataset))
     assert "picture.png" in line and "No space left" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--objective", "Consistancy"], ["--objective", "Consistency", "Triplet"]),
+        (["--objective", "Consistency", "--objective.base", "IAWE"], ["--objective.base", "'IWAE'"]),
+        (["--objective", "Consistency", "--objective.base", "Triplet"], ["--objective.base", "cannot stand here"]),
+        (["--objective", "SelfConsistency", "--objective.rh", "0.5"], ["SelfConsistency", "did you mean 'rho'"]),
+        (["--objective", "SelfConsistency", "--objective.rho", "2"], ["rho", "between 0 and 1"]),
+        (["--model", "Ladder"], ["--model", "'LadderPointVAE'"]),
+        (["--model", "LadderPointVAE", "--model.anchors", "16"], ["--model.anchors", "a list"]),
+        (["--epochs", "many"], ["--epochs", "a whole number", "many"]),
+    ],
+    ids=lambda v: " ".join(v) if v[0].startswith("--") else "",
+)
+def test_a_part_that_does_not_fit_is_refused_with_what_would(call, options, words):
+    told = refusal(call("train", "DATASET", "RUN", *options))
+    assert all(word in told for word in words), told
+    assert "Parser key" not in told and "class_path" not in told
