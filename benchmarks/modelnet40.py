@@ -11,13 +11,8 @@ results/modelnet40.csv; `--table` prints the README's tables.
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import platform
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,8 +26,8 @@ from pointvae.evaluation.probes import (
 )
 from pointvae.evaluation.views import Rotation, View
 from pointvae.hub import from_pretrained, read_run_config, untrained_twin
+from runs import ROOT, add_rows, commit, pointvae, read_rows
 
-ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "modelnet40.csv"
 CONFIGS = ("vae", "vae-aug", "cr-vae", "cr-vae-canonical")
 ROTATIONS = ("none", "z")
@@ -62,39 +57,6 @@ COLUMNS = [
 ]
 
 
-def pointvae(*arguments: str) -> dict[str, Any]:
-    """Run a verb of the command line and return its JSON."""
-    command = [sys.executable, "-m", "pointvae.cli", *arguments, "--json"]
-    out = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
-    result: dict[str, Any] = json.loads(out.stdout)
-    return result
-
-
-def commit() -> str:
-    """The commit the package stands at."""
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def read_rows() -> list[dict[str, str]]:
-    """The rows made so far."""
-    if not RESULTS.is_file():
-        return []
-    with RESULTS.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def add_rows(rows: list[dict[str, Any]]) -> None:
-    """Append rows, with a header where the file is new."""
-    new = not RESULTS.is_file()
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
-
-
 def train(config: str, seed: int, dataset: str, runs: Path) -> Path:
     """A finished run, trained by the command line if it is not there."""
     run = runs / f"{config}-{seed}"
@@ -105,7 +67,7 @@ def train(config: str, seed: int, dataset: str, runs: Path) -> Path:
 
 def probe(runs: dict[str, Path], seed: int, dataset: str, rotation: Rotation) -> None:
     """Add the rows of one seed's runs, as `pointvae probe` makes them; the untrained encoder is fitted once."""
-    done = {(r["config"], r["seed"], r["rotation"]) for r in read_rows()}
+    done = {(r["config"], r["seed"], r["rotation"]) for r in read_rows(RESULTS)}
     missing = {name: run for name, run in runs.items() if (name, str(seed), rotation) not in done}
     if not missing:
         return
@@ -135,12 +97,12 @@ def probe(runs: dict[str, Path], seed: int, dataset: str, rotation: Rotation) ->
             "machine": f"{platform.machine()} cpu",
         }
         names = ("feature", "accuracy", "untrained_accuracy", "C", "untrained_C", "n_train", "n_test")
-        add_rows([{**shared, **{n: part[n] for n in names}} for part in result["probes"]])
+        add_rows(RESULTS, COLUMNS, [{**shared, **{n: part[n] for n in names}} for part in result["probes"]])
 
 
 def table() -> str:
     """The rows as Markdown: mean and standard deviation over seeds, in percent, the untrained encoder first."""
-    rows = read_rows()
+    rows = read_rows(RESULTS)
     lines = [
         "| configuration | posterior mean, aligned | rotated | encoder feature, aligned | rotated | seeds |",
         "|---|---|---|---|---|---|",
@@ -172,7 +134,9 @@ def table() -> str:
 
 def paired() -> str:
     """What the regulariser adds to its control seed by seed, in points, as Markdown."""
-    found = {(r["config"], r["seed"], r["feature"], r["rotation"]): 100 * float(r["accuracy"]) for r in read_rows()}
+    found = {
+        (r["config"], r["seed"], r["feature"], r["rotation"]): 100 * float(r["accuracy"]) for r in read_rows(RESULTS)
+    }
     seeds = sorted({seed for _, seed, _, _ in found})
     lines = ["| `cr-vae` minus `vae-aug`, points | mean | seed by seed |", "|---|---|---|"]
     for feature in ("posterior_mean", "encoder"):

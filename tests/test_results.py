@@ -1,34 +1,41 @@
-"""What the README says was measured is what the rows of results/ say."""
+"""What the README and the pages say was measured is what the rows of results/ say."""
 
-import importlib.util
-from pathlib import Path
+import methods
+import modelnet40
+import pytest
 
-ROOT = Path(__file__).parents[1]
-
-
-def experiment(name: str):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from runs import ROOT, read_rows
 
 
 def test_the_modelnet40_tables_are_made_from_their_rows():
-    readme, module = (ROOT / "README.md").read_text(encoding="utf-8"), experiment("modelnet40")
-    assert module.table() in readme
-    assert module.paired() in readme
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert modelnet40.table() in readme
+    assert modelnet40.paired() in readme
 
 
-def test_every_row_names_its_protocol_seed_data_commit_and_machine():
-    rows = experiment("modelnet40").read_rows()
+def test_the_methods_tables_are_made_from_their_rows():
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    for table in methods.tables():
+        assert table in page
+
+
+@pytest.mark.parametrize("module", [methods, modelnet40], ids=lambda m: m.__name__)
+def test_every_row_names_its_protocol_seed_data_commit_and_machine(module):
+    rows = read_rows(module.RESULTS)
     assert rows
     for row in rows:
         assert all(row[name] for name in ("protocol", "seed", "dataset_sha256", "commit", "machine", "version"))
 
 
 def test_each_row_stands_once_and_each_configuration_has_all_its_seeds():
-    module = experiment("modelnet40")
-    keys = [(r["config"], r["seed"], r["rotation"], r["feature"]) for r in module.read_rows()]
+    keys = [(r["config"], r["seed"], r["rotation"], r["feature"]) for r in read_rows(modelnet40.RESULTS)]
     assert len(keys) == len(set(keys))
-    seeds = {config: {k[1] for k in keys if k[0] == config} for config in module.CONFIGS}
+    seeds = {config: {k[1] for k in keys if k[0] == config} for config in modelnet40.CONFIGS}
     assert all(len(found) >= 3 for found in seeds.values())
+
+
+def test_each_method_has_one_row_for_each_of_three_seeds():
+    keys = [(r["method"], r["seed"]) for r in read_rows(methods.RESULTS)]
+    assert len(keys) == len(set(keys))
+    for method in methods.METHODS:
+        assert len({seed for name, seed in keys if name == method}) >= 3, method
