@@ -8,11 +8,13 @@ from scipy.optimize import minimize_scalar
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from pointvae import ELBO, IWAE, Consistency, InputError, RotateUp, SelfConsistency, SmoothEncoder
-from pointvae.models.posteriors import HierarchicalPosterior, Path, follow
+from pointvae.models.posteriors import Path
 from pointvae.objectives import entropic_w2, reduce_terms
 from pointvae.objectives.elbo import kl_to_prior
-from pointvae.objectives.smooth_encoder import evaluating, smoothness
+from pointvae.objectives.smooth_encoder import smoothness
+from tests.models.hierarchical import FIRST, two_groups
 from tests.models.test_contract import clouds, tiny
+from tests.models.test_ladder import ladder
 
 
 def gen(seed: int = 0) -> torch.Generator:
@@ -49,34 +51,8 @@ def w2_between(model, x, near, g=39.0, mask=None) -> torch.Tensor:
     return entropic_w2(*(Path(p.mean, p.mean, p.stddev) for p in (q, q_near)), g).sum(dim=1)
 
 
-class TwoGroups(HierarchicalPosterior):
-    """The last dimensions' means follow the first two: m_d + 0.7 (z_0 + z_1)."""
-
-    def __init__(self, mean: torch.Tensor, std: torch.Tensor) -> None:
-        super().__init__(*mean.shape)
-        self.m, self.s = mean, std
-
-    def path(self, noise):
-        first = self.m[:, :2] + self.s[:, :2] * noise[:, :2]
-        return self.along(torch.cat([first, self._rest(first) + self.s[:, 2:] * noise[:, 2:]], dim=1))
-
-    def along(self, z):
-        return Path(z, torch.cat([self.m[:, :2], self._rest(z[:, :2])], dim=1), self.s)
-
-    def _rest(self, first):
-        return self.m[:, 2:] + 0.7 * first.sum(dim=1, keepdim=True)
-
-    def select(self, shapes):
-        return TwoGroups(self.m[shapes], self.s[shapes])
-
-    def repeat(self, times):
-        return TwoGroups(self.m.repeat(times, 1), self.s.repeat(times, 1))
-
-    def frozen(self):
-        return TwoGroups(self.m.detach(), self.s.detach())
-
-    def _zeros(self):
-        return torch.zeros_like(self.m)
+def half_mask(masked: bool) -> torch.Tensor | None:
+    return torch.arange(11).expand(3, 11) < 7 if masked else None
 
 
 # the terms
@@ -197,8 +173,6 @@ def test_the_ascent_leaves_no_trace_in_a_training_model():
 
 def test_modes_come_back_even_from_a_failure():
     model = tiny().train()
-    with evaluating(model):
-        assert not any(m.training for m in model.modules())
     with pytest.raises(InputError):
         SmoothEncoder().perturbed(model, torch.zeros(2, 4, 2), None, torch.zeros(2, 5))
     assert all(m.training for m in model.modules())
@@ -218,10 +192,6 @@ def test_it_says_the_same_where_gradients_are_off(context, masked):
     with context():
         value = reduce_terms(SmoothEncoder()(model, clouds(), half_mask(masked), generator=gen()))
     torch.testing.assert_close(value, expected.detach())
-
-
-def half_mask(masked: bool) -> torch.Tensor | None:
-    return torch.arange(11).expand(3, 11) < 7 if masked else None
 
 
 # the objective
@@ -291,25 +261,40 @@ def test_the_gradient_reaches_both_posteriors_and_not_the_decoder():
 
 
 def test_the_second_code_of_a_hierarchical_model_follows_the_path_of_the_first():
-    model, x = tiny().eval(), clouds()
-    flat = model.posterior
-    model.posterior = lambda points, mask=None: TwoGroups(flat(points, mask).mean, flat(points, mask).stddev)
+    model, x = two_groups().eval(), clouds()
     objective = SmoothEncoder(coupling=4.0)
     value = objective(model, x, generator=gen())["smoothness"].value
 
     generator = gen()
     _, noise = (torch.randn(3, 5, dtype=torch.float64, generator=generator) for _ in range(2))
-    near = objective.perturbed(model, x, None, noise, generator)
-    q, q_near = flat(x), flat(near)
+    q, q_near = model.posterior(x), model.posterior(objective.perturbed(model, x, None, noise, generator))
     for i in range(3):
-        z = follow(TwoGroups(q.mean, q.stddev), noise).z[i].tolist()
+        first = (q.base_mean[i, :FIRST] + q.base_std[i, :FIRST] * noise[i, :FIRST]).tolist()  # z of x, for both
+        moments = []
+        for p in (q, q_near):
+            mean, std = p.base_mean[i].tolist(), p.base_std[i].tolist()
+            for d in range(FIRST, 5):
+                mean[d] += sum(math.tanh(z) * model.shift[k, d - FIRST].item() for k, z in enumerate(first))
+                std[d] *= math.exp(sum(math.sin(z) * model.spread[k, d - FIRST].item() for k, z in enumerate(first)))
+            moments += [mean, std]
         total = 0.0
-        for d in range(5):
-            shift = 0.7 * (z[0] + z[1]) if d >= 2 else 0.0
-            ma, mb = q.mean[i, d].item() + shift, q_near.mean[i, d].item() + shift
-            sa, sb = q.stddev[i, d].item(), q_near.stddev[i, d].item()
+        for ma, sa, mb, sb in zip(*moments, strict=True):
             total += pair_kl(ma, sa, mb, sb, 4.0) - (0.5 * (ma**2 + sa**2 - 1) - math.log(sa))
         assert value[i].item() == pytest.approx(total, rel=1e-9)
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+def test_it_trains_and_validates_a_ladder(masked):
+    model, x = ladder().train(), clouds()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    SmoothEncoder().perturbed(model, x, half_mask(masked), torch.zeros(3, model.latent_dim, dtype=x.dtype), gen())
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    reduce_terms(SmoothEncoder()(model, x, half_mask(masked), generator=gen())).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.encoder.parameters())
+    model.eval()
+    with torch.inference_mode():
+        x = clouds()  # as a loader gives them there
+        assert torch.isfinite(reduce_terms(SmoothEncoder()(model, x, half_mask(masked), generator=gen())))
 
 
 def test_it_nests_in_self_consistency_and_in_consistency():
