@@ -4,8 +4,9 @@
     python benchmarks/methods.py --dataset DATASET [--methods vae cr-vae …] [--seeds 0 1 2] [--epochs 12]
 
 Each run is `pointvae train DATASET RUN --config configs/NAME.yaml --seed SEED` with the budget's settings after it
-(the mixture likelihood for all, so that every bound is in true nats); `avae-ss` is `pointvae refine` of that seed's `vae`.
-A run or a row that is already there is not made again. Rows go to results/methods.csv; `--table` prints the tables.
+(the mixture likelihood for all, so that every bound is in true nats); `avae-ss` is `pointvae refine` of that seed's
+`vae`. A run or a row that is already there is not made again. Rows go to results/methods.csv; `--table` prints the
+tables.
 """
 
 from __future__ import annotations

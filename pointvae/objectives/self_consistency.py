@@ -57,7 +57,7 @@ class SelfConsistency(Bound):
 
     The chain is x -> z ~ q(z|x) -> x~ = decoder(z) -> q(z~|x~), and p_rho(z~|z) = N(rho z, (1 - rho²) I) couples its
     ends so that both are N(0, I). No gradient passes x~: the encoder is taught from both ends, the decoder by L
-    alone.
+    alone. (A hierarchical posterior reads the anchors that the decoder places; those networks are of both.)
 
     For point clouds x~ is a set. It has as many points as x, since an encoder's features depend on the number of
     points it sees: a larger output is thinned at random, a smaller one is taken whole. ``mean`` takes the decoder's
