@@ -289,6 +289,6 @@ cloud_grid(test.points[order], [test.names[i] for i in order], columns=6)
 #   that points up in your files); then `pointvae inspect DATASET --picture shapes.png`.
 # - **Longer training, larger models**: `pointvae train DATASET RUN --config configs/cr-vae.yaml --epochs 100`;
 #   encoders `pointnet`, `dgcnn`, `foldingnet`, decoders `mlp`, `folding`, likelihoods `chamfer`, `mixture`.
-# - **What the terms mean**: [docs/mathematics.md](../docs/mathematics.md).
+# - **What the terms mean**: [docs/mathematics](../docs/mathematics/README.md).
 # - **What the figures mean**: [docs/evaluation.md](../docs/evaluation.md).
 # - **When something goes wrong**: [docs/faq.md](../docs/faq.md).
