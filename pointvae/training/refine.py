@@ -95,7 +95,7 @@ def refine(
     shapes: int | None = None,
     batch_size: int = 32,
     points: int | None = None,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 3e-4,
     schedule: Literal["cosine", "constant"] = "cosine",
     seed: int = 0,
     resume: bool = False,

@@ -91,6 +91,16 @@ def test_it_tells_every_main_figure(made, page):
         assert name in text
 
 
+def test_it_tells_the_drift_of_every_round(made, page):
+    drift = made.metrics["drift"]
+    text = " ".join(page.text)
+    for value in drift["kl_to_start"] + drift["kl_step"]:
+        assert f"{value:.1f}" in text
+    for value in drift["distance_to_start"]:
+        assert f"{value:.2f}" in text
+    assert "frozen linear SVM" in text
+
+
 def test_curves_are_drawn_for_what_was_logged(page, made):
     assert page.count("<figure><h3>") == 4
     assert "Consistency term" not in page
