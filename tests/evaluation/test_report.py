@@ -93,7 +93,7 @@ def test_it_tells_every_main_figure(made, page):
 
 def test_it_tells_the_drift_of_every_round(made, page):
     drift = made.metrics["drift"]
-    text = " ".join(page.text)
+    text = " ".join(Page(page).text)
     for value in drift["kl_to_start"] + drift["kl_step"]:
         assert f"{value:.1f}" in text
     for value in drift["distance_to_start"]:
