@@ -87,7 +87,7 @@ def options(method: str, seed: int, epochs: int) -> list[str]:
     """The command's options after the configuration's own."""
     settings: dict[str, Any] = {"epochs": epochs, "seed": seed}
     if method == "avae-ss":
-        settings |= {name: BUDGET[name] for name in ("batch_size", "learning_rate")}
+        settings |= {"batch_size": BUDGET["batch_size"]}  # its rate is its own: fine-tuning takes a smaller one
     else:
         settings |= BUDGET | (LADDER if "ladder" in method else {})
     plain = {name: json.dumps(v) if isinstance(v, dict | list) else str(v) for name, v in settings.items()}
