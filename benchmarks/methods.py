@@ -34,6 +34,7 @@ from pointvae.transforms import Compose, default_transforms
 from runs import ROOT, add_rows, commit, pointvae, read_rows
 
 RESULTS = ROOT / "results" / "methods.csv"
+LONG = ROOT / "results" / "methods-long.csv"  # vae and avae with four times the epochs
 METHODS = (
     "vae",
     "vae-aug",
@@ -139,9 +140,9 @@ def measure(model: PointVAE, dataset: str) -> dict[str, Any]:
     }
 
 
-def add(method: str, seed: int, epochs: int, dataset: str, runs: Path) -> None:
+def add(method: str, seed: int, epochs: int, dataset: str, runs: Path, results: Path) -> None:
     """Add the row of one run, and that of the untrained encoder of the seed, where they are missing."""
-    done = {(r["method"], r["seed"]) for r in read_rows(RESULTS)}
+    done = {(r["method"], r["seed"]) for r in read_rows(results)}
     for name in ("untrained", method):
         if (name, str(seed)) in done or (name == "untrained" and method != "vae"):
             continue
@@ -160,7 +161,7 @@ def add(method: str, seed: int, epochs: int, dataset: str, runs: Path) -> None:
             "commit": commit(),
             "machine": f"{platform.machine()} cpu",
         }
-        add_rows(RESULTS, COLUMNS, [row | facts])
+        add_rows(results, COLUMNS, [row | facts])
 
 
 def main() -> None:
@@ -168,14 +169,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True, help="dataset folder, prepared as above")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "methods")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the file of rows")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="the budget: passes over the training shapes")
     arguments = parser.parse_args()
-    dataset = str(Path(arguments.dataset).resolve())
+    dataset, results = str(Path(arguments.dataset).resolve()), arguments.results.resolve()
     for seed in arguments.seeds:
         for method in arguments.methods:
-            add(method, seed, arguments.epochs, dataset, arguments.runs.resolve())
+            add(method, seed, arguments.epochs, dataset, arguments.runs.resolve(), results)
 
 
 if __name__ == "__main__":
