@@ -118,7 +118,7 @@ def train(
         dataset: the dataset folder.
         run: the run folder to write.
         model: the model; its parts are named by --model.encoder, --model.decoder, --model.likelihood.
-        objective: the loss: a bound (ELBO, IWAE), or Consistency, SelfConsistency, SmoothEncoder or Triplet around one.
+        objective: the loss: ELBO or IWAE; around one, Consistency, SelfConsistency, SmoothEncoder or Triplet.
         epochs: passes over the training shapes.
         batch_size: shapes a step, on each device.
         points: points drawn from each shape anew at each step, and points the decoder gives.
