@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from methods import LONG, METHODS, POINTS, RESULTS
 
+from methods import LONG, METHODS, POINTS, RESULTS
 from pointvae.data.dataset import load_dataset
 from pointvae.evaluation.reconstruction import reconstruct
 from pointvae.evaluation.views import View

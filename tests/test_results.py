@@ -1,10 +1,10 @@
 """What the README and the pages say was measured is what the rows of results/ say."""
 
+import pytest
+
 import methods
 import methods_page
 import modelnet40
-import pytest
-
 from runs import ROOT, read_rows
 
 
