@@ -92,6 +92,8 @@ def _facts(run: Evaluation) -> dict[str, str]:
     facts = {"objective": in_words(config.get("objective", "unknown"))}
     for part in ("encoder", "decoder", "likelihood"):
         facts[part] = f"{model[part]}{_arguments(model.get(f'{part}_args') or {})}"
+    own = {name: model[name] for name in ("anchors", "local_dims", "neighbours", "width") if name in model}
+    facts["model"] = f"{config.get('model_class', 'PointVAE')}{_arguments(own)}"
     facts["latent dimensions"] = str(model["latent_dim"])
     facts["parameters"] = f"{run.metrics['parameters']:,}"
     if "refined_from" in config:

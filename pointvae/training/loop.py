@@ -118,7 +118,7 @@ def train(
     if trainer.is_global_zero:
         whole = {**facts, "version": __version__, "metrics": metrics}
         save_pretrained(model, run, whole)
-        write_model_card(run, {"model": model.config, **whole}, metrics)
+        write_model_card(run, {"model_class": type(model).__name__, "model": model.config, **whole}, metrics)
     return Run(run, model, metrics)
 
 

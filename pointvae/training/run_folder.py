@@ -123,8 +123,9 @@ def write_model_card(run: Path, facts: Mapping[str, Any], metrics: Mapping[str, 
 
 # {run.name}
 
-A point-cloud variational auto-encoder: encoder `{model["encoder"]}`, decoder `{model["decoder"]}`,
-likelihood `{model["likelihood"]}`, {model["latent_dim"]} latent dimensions, objective `{objective}`.
+A point-cloud variational auto-encoder, `{facts["model_class"]}`: encoder `{model["encoder"]}`, decoder
+`{model["decoder"]}`, likelihood `{model["likelihood"]}`, {model["latent_dim"]} latent dimensions, objective
+`{objective}`.
 
 ```python
 import pointvae

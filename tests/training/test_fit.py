@@ -293,3 +293,13 @@ def test_a_random_subset_holds_different_points_of_the_same_cloud():
         assert len(torch.unique(cloud, dim=0)) == 4 and torch.isin(cloud, source).all()
     assert not torch.equal(subset, random_subset(x, 4, torch.Generator().manual_seed(1)))
     assert random_subset(x, 10) is x
+
+
+def test_the_model_card_and_the_loaded_model_know_the_class(tmp_path):
+    settings = {"latent_dim": 12, "points": 16, "anchors": [2], "local_dims": [2], "neighbours": 3, "width": 8}
+    model = build_model(settings, 0, "LadderPointVAE")
+    cloud = np.random.default_rng(0).normal(size=(6, 16, 3)).astype(np.float32)
+    shapes = Shapes(cloud, None, [str(i) for i in range(6)], [])
+    made = fit(model, shapes, tmp_path / "run", epochs=1, batch_size=3, points=16, accelerator="cpu")
+    assert "`LadderPointVAE`" in (made.path / "README.md").read_text()
+    assert type(pointvae.from_pretrained(made.path)) is type(model)
