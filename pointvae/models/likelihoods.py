@@ -99,9 +99,9 @@ class Mixture(Likelihood):
 
         log p(x|z) = Σ_i log Σ_j w_j N(x_i; y_j, σ_j² I)
 
-    A normalised density of N independent surface points: ELBO, IWAE and NLL made from it are true nats. In a flat model
-    it goes with the decoder ``mlp``: ``folding`` starts with all its points in one spot, where the components get the
-    same gradient, widen, and have been seen to stay there. (The patches of `LadderPointVAE` start apart.)
+    A normalised density of N independent surface points: ELBO, IWAE and NLL made from it are true nats. In a flat
+    model it goes with the decoder ``mlp``: ``folding`` starts with all its points in one spot, where the components
+    get the same gradient, widen, and have been seen to stay there. (The patches of `LadderPointVAE` start apart.)
 
     Args:
         sigma: scale that every component starts from, unit-sphere lengths.
