@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pointvae.models.decoders import DECODERS, Decoder
-from pointvae.models.vae import LOG_STD_LIMIT
+from pointvae.models.vae import bounded_exp
 
 SPREAD = 0.5  # radius on which the first anchors start, unit-sphere lengths
 CHILD_SPREAD = 0.15  # radius on which children start about their parent
@@ -146,11 +146,6 @@ class LadderDecoder(Decoder):
             anchors = level.arrive(anchors)
             anchors = level.refine(anchors, u.view(len(u), anchors.points.shape[1], -1))
         return self.finish(anchors)
-
-
-def bounded_exp(log_std: Tensor) -> Tensor:
-    """Exp of a value that is bounded smoothly, as in `GaussianHead`."""
-    return torch.exp(LOG_STD_LIMIT * torch.tanh(log_std / LOG_STD_LIMIT))
 
 
 def small_linear(width: int, out: int) -> nn.Linear:

@@ -16,8 +16,9 @@ from torch.distributions import Independent, Normal
 
 from pointvae.geometry.chunks import gather_points
 from pointvae.geometry.neighbours import neighbours_of
-from pointvae.models.ladder_decoder import Anchors, LadderDecoder, Level, bounded_exp
+from pointvae.models.ladder_decoder import Anchors, LadderDecoder, Level
 from pointvae.models.posteriors import HierarchicalPosterior, Path
+from pointvae.models.vae import bounded_exp
 
 # Local latents that start as noise of deviation 1 are soon ignored by the decoder, and never say anything again.
 START_LOG_STD = -1.0

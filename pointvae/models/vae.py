@@ -18,6 +18,14 @@ from pointvae.models.posteriors import Posterior
 LOG_STD_LIMIT = 6.0  # keeps every variance and KL finite in float32
 
 
+def bounded_exp(log_std: Tensor) -> Tensor:
+    """Deviations of log deviations that are bounded smoothly.
+
+    A hard clamp has no gradient, and dimensions that reach it stay there for ever.
+    """
+    return torch.exp(LOG_STD_LIMIT * torch.tanh(log_std / LOG_STD_LIMIT))
+
+
 class GaussianHead(nn.Module):
     """Features to a diagonal Gaussian: centred and scaled by batch norm, then one linear layer.
 
@@ -37,9 +45,7 @@ class GaussianHead(nn.Module):
     def forward(self, features: Tensor) -> Independent[Normal]:
         """The posterior [B], [D] for features [B, F]."""
         mean, log_std = self.linear(self.norm(features)).chunk(2, dim=1)
-        # bounded smoothly: a hard clamp has no gradient, and dimensions that reach it stay there for ever
-        log_std = LOG_STD_LIMIT * torch.tanh(log_std / LOG_STD_LIMIT)
-        return Independent(Normal(mean, log_std.exp(), validate_args=False), 1)
+        return Independent(Normal(mean, bounded_exp(log_std), validate_args=False), 1)
 
 
 class PointVAE(nn.Module):
