@@ -74,15 +74,16 @@ class PairObjective(Objective):
         batch = len(points)
         moved = Compose(self.transforms)(points, mask, generator)
         masks = None if mask is None else torch.cat([mask, mask])
-        posterior = model.posterior(torch.cat([points, moved]), masks)
+        pair = torch.cat([points, moved])
+        posterior = model.posterior(pair, masks)
         original, transformed = select(posterior, slice(None, batch)), select(posterior, slice(batch, None))
         if self.second_bound:
             both = self.base.terms(
                 model,
                 posterior,
-                torch.cat([points, moved]),
+                pair,
                 masks,
-                target=torch.cat([points, moved if self.target == "transformed" else points]),
+                target=pair if self.target == "transformed" else torch.cat([points, points]),
                 copies=2 if isinstance(posterior, HierarchicalPosterior) else 1,
                 generator=generator,
                 step=step,
