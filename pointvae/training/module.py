@@ -14,7 +14,7 @@ from pointvae.geometry.sampling import random_subset
 from pointvae.models.posteriors import along
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective, reduce_terms
-from pointvae.objectives.consistency import consistency_gap, kl_between
+from pointvae.objectives.consistency import kl_between
 from pointvae.objectives.elbo import ACTIVE_VARIANCE, kl_to_prior
 from pointvae.objectives.pairs import PairObjective
 from pointvae.objectives.self_consistency import decoded
@@ -104,7 +104,7 @@ class TrainingModule(pl.LightningModule):
         terms = self.objective(self.model, clouds, generator=generator, step=self.global_step)
         posterior = self.model.posterior(clouds)
         centre = along(posterior, posterior.mean)
-        gap = consistency_gap(self.model, clouds, self.gap_transform, generator=generator)
+        moved = self.model.posterior(self.gap_transform(clouds, None, generator))
         again, _ = decoded(self.model, centre.z, clouds, generator=generator)
         back = self.model.posterior(again)
         self._held.append(
@@ -115,7 +115,7 @@ class TrainingModule(pl.LightningModule):
                 "std": centre.stddev,
                 "kl": kl_to_prior(centre),
                 "cd_l2_mean": chamfer_distance(self.model.decode(centre.z), clouds),
-                "consistency_gap": gap,
+                "consistency_gap": kl_between(moved, posterior).sum(dim=1),
                 "drift": kl_between(back, posterior).sum(dim=1),
                 "drift_distance": (back.mean - centre.z).square().mean(dim=1).sqrt(),
             }
