@@ -119,7 +119,7 @@ def picture(dataset: str, runs: Path) -> None:
     test = load_dataset(dataset)["test"]
     assert test.labels is not None
     classes = [test.classes[label] for label in test.labels]
-    clouds = View(POINTS, "none", 0).all_clouds(test[np.array([classes.index(name) for name in SHOWN])])
+    clouds = View(POINTS, "none", 0).clouds(test[np.array([classes.index(name) for name in SHOWN])])
     rows, names = [clouds], list(SHOWN)
     for method in ("vae", "ladder"):
         made = reconstruct(from_pretrained(runs / f"{method}-0"), clouds)

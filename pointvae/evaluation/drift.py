@@ -21,10 +21,11 @@ from torch import Generator, Tensor
 
 from pointvae.data.dataset import Shapes
 from pointvae.errors import InputError
-from pointvae.evaluation.features import evaluating
+from pointvae.evaluation.features import to_array
 from pointvae.evaluation.linear_probe import LinearProbe
-from pointvae.evaluation.progress import track
 from pointvae.evaluation.views import View
+from pointvae.evaluation.work import Work
+from pointvae.models.modes import evaluation_mode
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.consistency import kl_between
 from pointvae.randomness import generator_for
@@ -75,23 +76,21 @@ def self_consistency_drift(
     view: View | None = None,
     rounds: int = ROUNDS,
     *,
-    batch_size: int = 64,
     seed: int = 0,
-    progress: bool = False,
+    work: Work | None = None,
 ) -> Drift:
     """Follow the chain from every shape.
 
     What is drawn (the points of a decoded cloud; of a hierarchical posterior, the path along which its KL is taken,
-    one for each shape and round) depends on ``seed``, the round and the place of the shape, not on the batch size.
+    one for each shape and round) depends on ``seed``, the round and the place of the shape alone.
 
     Args:
         model: the model; put into evaluation mode, and back into its own.
         shapes: the shapes.
         view: which points are seen; all when absent.
         rounds: R.
-        batch_size: shapes a step.
         seed: what is drawn from.
-        progress: show a bar on stderr.
+        work: how much is done at a time.
 
     Raises:
         InputError: there is no shape, too few points for the view, or no round.
@@ -101,13 +100,13 @@ def self_consistency_drift(
     if not len(shapes):
         raise InputError("no shape to measure the drift of: the split or folder is empty")
     device = next(model.parameters()).device
-    parts: list[tuple[Floats, Floats, Floats]] = []
-    steps = -(-len(shapes) // max(batch_size, 1))
-    place = 0
-    with evaluating(model):
-        for clouds in track((view or View()).clouds(shapes, batch_size), "measuring drift", steps, shown=progress):
-            places = range(place, place := place + len(clouds))
-            parts.append(_chain(model, torch.from_numpy(clouds).to(device), rounds, seed, places))
+    seen = view or View()
+
+    def chains(places: range) -> tuple[Floats, Floats, Floats]:
+        return _chain(model, torch.tensor(seen.clouds(shapes, places), device=device), rounds, seed, places)
+
+    with evaluation_mode(model):
+        parts = (work or Work()).tiles(chains, len(shapes), "measuring drift")
     return Drift(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
 
 
@@ -130,7 +129,7 @@ def _chain(model: PointVAE, clouds: Tensor, rounds: int, seed: int, places: rang
         step.append(kl_between(posterior, before, noise).sum(dim=1))
         before = posterior
         codes.append(posterior.mean)
-    return _array(to_start), _array(step), _array(codes)
+    return to_array(torch.stack(to_start)), to_array(torch.stack(step)), to_array(torch.stack(codes))
 
 
 def _decoded(model: PointVAE, z: Tensor, count: int, draws: list[Generator]) -> Tensor:
@@ -148,8 +147,3 @@ def probe_drift(drift: Drift, probe: LinearProbe, labels: npt.NDArray[np.int64])
         labels: of the test shapes (n,).
     """
     return [float(np.mean(probe.predict(codes) == labels)) for codes in drift.codes]
-
-
-def _array(values: list[Tensor]) -> Floats:
-    array: Floats = torch.stack(values).float().cpu().numpy()
-    return array

@@ -13,6 +13,7 @@ from pointvae.data.sampling import Up
 from pointvae.errors import InputError
 from pointvae.evaluation.features import Codes, encode, to_best_device
 from pointvae.evaluation.inputs import read_for_run
+from pointvae.evaluation.work import Work
 from pointvae.hub import from_pretrained, read_run_config
 from pointvae.version import __version__
 from pointvae.writing import whole_file
@@ -61,7 +62,7 @@ def embed_to(
     config = read_run_config(run)
     model = to_best_device(from_pretrained(run))
     shapes = read_for_run(config, input_path, points=points, up=up, split=split, seed=seed, progress=progress)
-    codes = encode(model, shapes, batch_size=batch_size, progress=progress)
+    codes = encode(model, shapes, work=Work(batch_size, progress=progress))
     with whole_file(out) as temporary:
         if out.suffix.lower() == ".npz":
             _write_npz(temporary, shapes, codes)

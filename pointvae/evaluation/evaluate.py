@@ -27,6 +27,7 @@ from pointvae.evaluation.reconstruction import Reconstructions, reconstruct
 from pointvae.evaluation.results import Evaluation, Floats, Gallery, LatentMap
 from pointvae.evaluation.selection import spread_over_classes
 from pointvae.evaluation.views import Rotation, View
+from pointvae.evaluation.work import Work
 from pointvae.hub import from_pretrained, read_run_config, untrained_twin
 from pointvae.models.vae import PointVAE
 from pointvae.randomness import generator_for
@@ -71,12 +72,12 @@ def evaluate(
     view = View(points or default_points(config, data), "none", seed)
     split = "test" if "test" in data.splits else data.splits[-1]
     shapes = _thin(data[split], QUICK_TEST if quick else None, seed)
-    settings: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
+    settings: dict[str, Any] = {"work": Work(batch_size, progress=progress)}
 
     probes, codes, aligned = _probe(run, model, data, view, quick, settings)
     if codes is None:
         codes = encode(model, shapes, view, **settings)
-    clouds = view.all_clouds(shapes)
+    clouds = view.clouds(shapes)
     made = reconstruct(model, clouds, **settings)
     gaps = consistency_gaps(model, shapes, Compose(default_transforms()), view, seed=seed, **settings)
     drift = _drift(model, shapes, view, aligned, settings)

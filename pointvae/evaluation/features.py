@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from pointvae.data.dataset import Shapes
 from pointvae.errors import InputError
-from pointvae.evaluation.progress import track
 from pointvae.evaluation.views import Rotation, View
+from pointvae.evaluation.work import Work
 from pointvae.models.modes import evaluation_mode
 from pointvae.models.vae import PointVAE
 
@@ -40,42 +40,51 @@ class Codes:
     encoder: Floats
 
 
-def encode(
-    model: PointVAE,
-    shapes: Shapes,
-    view: View | None = None,
-    *,
-    batch_size: int = 64,
-    progress: bool = False,
-) -> Codes:
+Clouds = Callable[[range], tuple[Floats, npt.NDArray[np.bool_] | None]]
+"""The clouds (n, N, 3) at some places, and which of their points exist (n, N); None where all do."""
+
+
+def encode(model: PointVAE, shapes: Shapes, view: View | None = None, *, work: Work | None = None) -> Codes:
     """Posterior and encoder features of every shape, in one pass through the encoder.
 
     Args:
         model: the model; put into evaluation mode, and back into its own.
         shapes: the shapes.
         view: which points are seen and how they are turned; all of them as they are when absent.
-        batch_size: shapes a step.
-        progress: show a bar on stderr.
+        work: how much is done at a time.
 
     Raises:
         InputError: there is no shape, or too few points for the view.
     """
-    if not len(shapes):
-        raise InputError("no shape to encode: the split or folder is empty")
     view = view or View()
+    return encode_clouds(model, lambda places: (view.clouds(shapes, places), None), len(shapes), work=work)
+
+
+def encode_clouds(model: PointVAE, clouds: Clouds, count: int, *, work: Work | None = None) -> Codes:
+    """Posterior and encoder features of clouds that are made as they are needed.
+
+    Args:
+        model: the model; put into evaluation mode, and back into its own.
+        clouds: gives the clouds at some places; called from several threads.
+        count: how many there are.
+        work: how much is done at a time.
+
+    Raises:
+        InputError: there is no cloud.
+    """
+    if count < 1:
+        raise InputError("no shape to encode: the split or folder is empty")
     device = next(model.parameters()).device
-    means: list[Floats] = []
-    stds: list[Floats] = []
-    features: list[Floats] = []
-    batches = view.clouds(shapes, batch_size)
-    steps = -(-len(shapes) // max(batch_size, 1))
-    with evaluating(model), _encoder_output(model) as caught:
-        for clouds in track(batches, "encoding shapes", steps, shown=progress):
-            posterior = model.posterior(torch.from_numpy(clouds).to(device))
-            means.append(_array(posterior.mean))
-            stds.append(_array(posterior.stddev))
-            features.append(_array(caught.pop()))
-    return Codes(np.concatenate(means), np.concatenate(stds), np.concatenate(features))
+
+    def encode_tile(places: range) -> tuple[Floats, Floats, Floats]:
+        points, mask = to_tensors(*clouds(places), device)
+        features = model.features(points, mask)
+        posterior = model.posterior_of(features, points, mask)
+        return to_array(posterior.mean), to_array(posterior.stddev), to_array(features)
+
+    with evaluation_mode(model):
+        parts = (work or Work()).tiles(encode_tile, count, "encoding shapes")
+    return Codes(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def extract(
@@ -84,10 +93,9 @@ def extract(
     *,
     feature: Feature = "posterior_mean",
     points: int | None = None,
-    batch_size: int = 64,
     seed: int = 0,
     rotation: Rotation = "none",
-    progress: bool = False,
+    work: Work | None = None,
 ) -> Floats:
     """One feature of every shape (n, D), float32.
 
@@ -96,17 +104,15 @@ def extract(
         shapes: the shapes.
         feature: ``posterior_mean``, or ``encoder``: the encoder's features before the posterior head.
         points: points drawn from each shape, without repetition; all when absent.
-        batch_size: shapes a step.
         seed: what subsets and rotations are drawn from, with the place of the shape.
         rotation: ``none``, ``z`` (about the up axis) or ``so3`` (Haar-uniform), one for each shape.
-        progress: show a bar on stderr.
+        work: how much is done at a time.
 
     Raises:
         InputError: an option is unknown or out of range, or there is no shape.
     """
     check_feature(feature)
-    view = View(points, rotation, seed)
-    codes = encode(model, shapes, view, batch_size=batch_size, progress=progress)
+    codes = encode(model, shapes, View(points, rotation, seed), work=work)
     return codes.encoder if feature == "encoder" else codes.posterior_mean
 
 
@@ -133,17 +139,15 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _encoder_output(model: PointVAE) -> Iterator[list[Tensor]]:
-    """A list that receives what the encoder puts out whenever the model runs."""
-    caught: list[Tensor] = []
-    handle = model.encoder.register_forward_hook(lambda _module, _inputs, output: caught.append(output))
-    try:
-        yield caught
-    finally:
-        handle.remove()
+def to_tensors(
+    clouds: Floats, mask: npt.NDArray[np.bool_] | None, device: torch.device
+) -> tuple[Tensor, Tensor | None]:
+    """Clouds (n, N, 3) and their mask on the model's device, in memory of torch's own."""
+    points = torch.tensor(clouds, device=device)
+    return points, None if mask is None else torch.tensor(mask, device=device)
 
 
-def _array(values: Tensor) -> Floats:
-    array: Floats = values.float().cpu().numpy()
+def to_array(values: Tensor) -> Floats:
+    """A tensor as a float32 array."""
+    array: Floats = values.detach().float().cpu().numpy()
     return array

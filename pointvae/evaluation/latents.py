@@ -10,9 +10,10 @@ import torch
 from torch.distributions import Independent, Normal
 
 from pointvae.data.dataset import Shapes
-from pointvae.evaluation.features import Codes, evaluating
-from pointvae.evaluation.progress import track
+from pointvae.evaluation.features import Codes, to_array
 from pointvae.evaluation.views import View
+from pointvae.evaluation.work import Work
+from pointvae.models.modes import evaluation_mode
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.consistency import consistency_gap
 from pointvae.objectives.elbo import ACTIVE_VARIANCE, kl_to_prior
@@ -55,40 +56,34 @@ def consistency_gaps(
     transform: Transform,
     view: View | None = None,
     *,
-    batch_size: int = 64,
     seed: int = 0,
-    progress: bool = False,
+    work: Work | None = None,
 ) -> Floats:
     """KL( q(z|t(x)) || q(z|x) ) of every shape (n,), nats, one draw of t each.
 
-    The draw depends on ``seed`` and the place of the shape, not on the batch size.
+    The draw depends on ``seed`` and the place of the shape alone.
 
     Args:
         model: the model; put into evaluation mode, and back into its own.
         shapes: the shapes.
         transform: t.
         view: which points are seen; all when absent.
-        batch_size: shapes a step.
         seed: what t is drawn from.
-        progress: show a bar on stderr.
+        work: how much is done at a time.
     """
     device = next(model.parameters()).device
     view = view or View()
-    gaps: list[Floats] = []
-    batches = view.clouds(shapes, batch_size)
-    steps = -(-len(shapes) // max(batch_size, 1))
-    place = 0
-    with evaluating(model):
-        for batch in track(batches, "measuring consistency", steps, shown=progress):
-            clouds = torch.from_numpy(batch)
-            moved = torch.empty_like(clouds)
-            for row in range(len(clouds)):
-                generator = generator_for(seed, place)
-                moved[row] = transform(clouds[row : row + 1], generator=generator)[0]
-                place += 1
-            gap = consistency_gap(model, clouds.to(device), Moved(moved.to(device)))
-            gaps.append(gap.float().cpu().numpy())
-    return np.concatenate(gaps)
+
+    def gaps_of(places: range) -> Floats:
+        clouds = torch.tensor(view.clouds(shapes, places))
+        moved = [
+            transform(cloud, generator=generator_for(seed, place))
+            for cloud, place in zip(torch.split(clouds, 1), places, strict=True)
+        ]
+        return to_array(consistency_gap(model, clouds.to(device), Moved(torch.cat(moved).to(device))))
+
+    with evaluation_mode(model):
+        return np.concatenate((work or Work()).tiles(gaps_of, len(shapes), "measuring consistency"))
 
 
 class Moved(Transform):

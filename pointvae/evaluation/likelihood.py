@@ -12,8 +12,9 @@ from torch import Generator, Tensor
 from pointvae.data.dataset import Shapes
 from pointvae.errors import InputError
 from pointvae.evaluation.features import evaluating
-from pointvae.evaluation.progress import track
 from pointvae.evaluation.views import View
+from pointvae.evaluation.work import Work
+from pointvae.models.modes import evaluation_mode
 from pointvae.models.posteriors import Posterior, draw_noise
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.iwae import weigh
@@ -94,13 +95,12 @@ def bound_and_nll(
     *,
     samples: int = 100,
     chunk: int = 16,
-    batch_size: int = 64,
     seed: int = 0,
-    progress: bool = False,
+    work: Work | None = None,
 ) -> Bounds:
     """ELBO and NLL of a set of shapes, nats per point, from the same draws.
 
-    The draws depend on ``seed`` and the place of the shape, not on the sizes of batches and chunks.
+    The draws depend on ``seed`` and the place of the shape alone.
 
     Args:
         model: the model; put into evaluation mode, and back into its own.
@@ -108,9 +108,8 @@ def bound_and_nll(
         view: which points are seen and how they are turned; all of them as they are when absent.
         samples: draws of each shape, at least 2.
         chunk: draws that go through the decoder at once.
-        batch_size: shapes a step.
         seed: what the latents are drawn from.
-        progress: show a bar on stderr.
+        work: how much is done at a time.
 
     Raises:
         InputError: the likelihood is no density, there is no shape, or a number is too small.
@@ -119,20 +118,18 @@ def bound_and_nll(
     if not len(shapes):
         raise InputError("no shape to measure: the split or folder is empty")
     parameter = next(model.parameters())
-    batches = (view or View()).clouds(shapes, batch_size)
-    steps = -(-len(shapes) // max(batch_size, 1))
-    found: list[Tensor] = []
-    place = 0
-    with evaluating(model):
-        for batch in track(batches, "measuring likelihood", steps, shown=progress):
-            points = torch.from_numpy(batch).to(parameter)
-            places, place = range(place, place + len(batch)), place + len(batch)
-            noise = _noise(places, samples, model.latent_dim, seed).to(parameter)
-            values = _estimate(model, model.posterior(points), points, None, noise, chunk)
-            rows = torch.stack([values.elbo, values.nll, values.standard_error, values.effective_samples])
-            found.append(rows.cpu())
+    seen = view or View()
+
+    def measure(places: range) -> Tensor:
+        points = torch.tensor(seen.clouds(shapes, places)).to(parameter)
+        noise = _noise(places, samples, model.latent_dim, seed).to(parameter)
+        values = _estimate(model, model.posterior(points), points, None, noise, chunk)
+        return torch.stack([values.elbo, values.nll, values.standard_error, values.effective_samples]).cpu()
+
+    with evaluation_mode(model):
+        found = (work or Work()).tiles(measure, len(shapes), "measuring likelihood")
     elbo, nll, error, effective = torch.cat(found, dim=1)
-    count = shapes.points.shape[1] if view is None or view.points is None else view.points
+    count = seen.points or shapes.points.shape[1]
     return Bounds(
         elbo=elbo.mean().item() / count,
         nll=nll.mean().item() / count,

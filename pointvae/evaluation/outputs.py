@@ -21,6 +21,7 @@ from pointvae.errors import InputError
 from pointvae.evaluation.features import evaluating, to_best_device
 from pointvae.evaluation.inputs import read_for_run
 from pointvae.evaluation.reconstruction import reconstruct
+from pointvae.evaluation.work import Work
 from pointvae.hub import from_pretrained, read_run_config
 from pointvae.randomness import generator_for
 from pointvae.visualization.grids import cloud_grid, reconstruction_grid
@@ -74,7 +75,7 @@ def reconstruct_to(
     config = read_run_config(run)
     model = to_best_device(from_pretrained(run))
     shapes = read_for_run(config, input_path, points=points, up=up, split=split, seed=seed, progress=progress)
-    made = reconstruct(model, shapes.points, batch_size=batch_size, progress=progress)
+    made = reconstruct(model, shapes.points, work=Work(batch_size, progress=progress))
     arrays = {
         "inputs": shapes.points,
         "reconstructions": made.points,

@@ -14,6 +14,7 @@ from pointvae.evaluation import linear_probe
 from pointvae.evaluation.features import FEATURES, Codes, encode, to_best_device
 from pointvae.evaluation.scores import mean_interval, score
 from pointvae.evaluation.views import Rotation, View
+from pointvae.evaluation.work import Work
 from pointvae.hub import from_pretrained, read_run_config, untrained_twin
 from pointvae.models.vae import PointVAE
 from pointvae.version import __version__
@@ -73,6 +74,7 @@ def probe_run(
     Raises:
         InputError: an option, the run or the dataset is at fault.
     """
+    work = Work(batch_size, progress=progress)
     features = [feature] if feature != "all" else list(FEATURES)
     check_options(protocol, features)
     view = View(points, rotation, seed)
@@ -84,23 +86,16 @@ def probe_run(
         to_best_device(from_pretrained(run_folder)),
         to_best_device(untrained_twin(run_folder)),
     )
-    trained, untrained = (
-        encode_splits(model, train, test, view, batch_size=batch_size, progress=progress) for model in models
-    )
+    trained, untrained = (encode_splits(model, train, test, view, work=work) for model in models)
     figures = probe_splits(trained, untrained, train, test, view, features=features, protocol=protocol)
     if feature != "all":
         figures |= figures.pop("probes")[0]
     return {**figures, "dataset": describe_dataset(dataset), "run": Path(run_folder).resolve().name}
 
 
-def encode_splits(
-    model: PointVAE, train: Shapes, test: Shapes, view: View, *, batch_size: int = 64, progress: bool = False
-) -> Encoded:
+def encode_splits(model: PointVAE, train: Shapes, test: Shapes, view: View, *, work: Work | None = None) -> Encoded:
     """Both splits through one model."""
-    return Encoded(
-        encode(model, train, view, batch_size=batch_size, progress=progress),
-        encode(model, test, view, batch_size=batch_size, progress=progress),
-    )
+    return Encoded(encode(model, train, view, work=work), encode(model, test, view, work=work))
 
 
 def probe_splits(

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part of an evaluation found.
+
+    Attributes:
+        figures: JSON-able; they stand in ``metrics.json`` under the part's name.
+        arrays: figures of each shape, and clouds for the report's pictures, by name; no objects.
+    """
+
+    figures: dict[str, Any]
+    arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

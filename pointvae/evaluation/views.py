@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -47,26 +47,17 @@ class View:
         if self.seed < 0:
             raise InputError(f"--seed {self.seed}: must not be negative")
 
-    def clouds(self, shapes: Shapes, batch_size: int) -> Iterator[Floats]:
-        """The shapes as seen, in batches (at most batch_size, points, 3).
+    def clouds(self, shapes: Shapes, places: Sequence[int] | None = None) -> Floats:
+        """The shapes at some places as seen (n, points, 3); all of them when absent.
 
         Raises:
-            InputError: the shapes have fewer points than asked for, or the batch size is below 1.
+            InputError: the shapes have fewer points than asked for.
         """
-        if batch_size < 1:
-            raise InputError(f"--batch_size {batch_size}: must be at least 1")
         self._check(shapes)
-        for start in range(0, len(shapes), batch_size):
-            places = range(start, min(start + batch_size, len(shapes)))
-            yield np.stack([self._cloud(shapes, place) for place in places])
-
-    def all_clouds(self, shapes: Shapes) -> Floats:
-        """The shapes as seen, at once (n, points, 3)."""
-        self._check(shapes)
-        count = self.points or shapes.points.shape[1]
-        seen = np.empty((len(shapes), count, 3), np.float32)
-        for place in range(len(shapes)):
-            seen[place] = self._cloud(shapes, place)
+        places = range(len(shapes)) if places is None else places
+        seen = np.empty((len(places), self.points or shapes.points.shape[1], 3), np.float32)
+        for row, place in enumerate(places):
+            seen[row] = self._cloud(shapes, place)
         return seen
 
     def subsample_hash(self, shapes: Shapes) -> str:

@@ -106,10 +106,9 @@ class LadderPointVAE(PointVAE):
         """Sizes of the latent's groups in the order in which they are drawn: global, then level by level."""
         return list(self._groups)
 
-    def posterior(self, points: Tensor, mask: Tensor | None = None) -> LadderPosterior:
-        """Posterior q(u|x) of clouds [B, N, 3], with event shape [D]."""
-        first = self.head(self.features(points, mask))
-        return LadderPosterior(Ladder(self.decoder, self.local), first, points, mask)
+    def posterior_of(self, features: Tensor, points: Tensor, mask: Tensor | None = None) -> LadderPosterior:
+        """The posterior q(u|x) of clouds [B, N, 3] whose encoder features [B, F] are known, event shape [D]."""
+        return LadderPosterior(Ladder(self.decoder, self.local), self.head(features), points, mask)
 
 
 def latent_groups(latent_dim: int, anchors: Sequence[int], local_dims: Sequence[int]) -> list[int]:

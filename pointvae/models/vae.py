@@ -114,7 +114,11 @@ class PointVAE(nn.Module):
 
     def posterior(self, points: Tensor, mask: Tensor | None = None) -> Posterior:
         """Posterior q(z|x) = N(m, diag s²) of clouds [B, N, 3], with event shape [D]."""
-        posterior: Posterior = self.head(self.features(points, mask))
+        return self.posterior_of(self.features(points, mask), points, mask)
+
+    def posterior_of(self, features: Tensor, points: Tensor, mask: Tensor | None = None) -> Posterior:
+        """The posterior of clouds [B, N, 3] whose encoder features [B, F] are known."""
+        posterior: Posterior = self.head(features)
         return posterior
 
     def decode(self, z: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from pointvae.evaluation.drift import Drift, probe_drift, self_consistency_drift
 from pointvae.evaluation.features import encode
 from pointvae.evaluation.linear_probe import fit_probe
 from pointvae.evaluation.views import View
+from pointvae.evaluation.work import Work
 from pointvae.models.build import build_model
 from pointvae.models.likelihoods import Chamfer
 from tests.evaluation.shapes import make_model, make_shapes
@@ -90,8 +91,8 @@ def test_it_starts_at_the_posterior_means():
 @pytest.mark.parametrize("model", [make_model(), mixture()], ids=["chamfer", "mixture"])
 @pytest.mark.parametrize("batch_size", [1, 5, 50])
 def test_it_is_the_same_for_every_batch_size(model, batch_size):
-    whole = self_consistency_drift(model, SHAPES, View(20), 2, batch_size=12, seed=2)  # 20 of the decoder's 24
-    found = self_consistency_drift(model, SHAPES, View(20), 2, batch_size=batch_size, seed=2)
+    whole = self_consistency_drift(model, SHAPES, View(20), 2, work=Work(12), seed=2)  # 20 of the decoder's 24
+    found = self_consistency_drift(model, SHAPES, View(20), 2, work=Work(batch_size), seed=2)
     np.testing.assert_allclose(found.codes, whole.codes, atol=1e-4)
     np.testing.assert_allclose(found.kl_to_start, whole.kl_to_start, rtol=1e-2, atol=1e-4)
     assert (whole.kl_to_start > 0).all()

@@ -41,7 +41,7 @@ def test_the_headline_repeats_the_probes(made):
 def test_error_and_latents_are_those_of_the_test_split(made, run_folder, dataset_folder):
     model, test = from_pretrained(run_folder), load_dataset(dataset_folder)["test"]
     view = View(24, seed=2)
-    errors = reconstruct(model, view.all_clouds(test)).cd_l2_mean
+    errors = reconstruct(model, view.clouds(test)).cd_l2_mean
     assert made.metrics["cd_l2_mean"] == pytest.approx(errors.mean(), rel=1e-4)
     assert made.metrics["active_units"] == active_units(encode(model, test, view).posterior_mean)
     assert made.metrics["n_shapes"] == 15
@@ -59,7 +59,7 @@ def test_the_drift_is_that_of_the_test_split_and_starts_at_the_probed_codes(made
 
 def test_pictures_belong_to_their_names(made, dataset_folder):
     test = load_dataset(dataset_folder)["test"]
-    clouds = dict(zip(test.names, View(24, seed=2).all_clouds(test), strict=True))
+    clouds = dict(zip(test.names, View(24, seed=2).clouds(test), strict=True))
     for gallery in (made.gallery, made.worst):
         for name, cloud in zip(gallery.names, gallery.inputs, strict=True):
             np.testing.assert_array_equal(cloud, clouds[name])

@@ -7,6 +7,7 @@ import torch
 from pointvae.errors import InputError
 from pointvae.evaluation.features import encode, extract, subsample_hash
 from pointvae.evaluation.views import View
+from pointvae.evaluation.work import Work
 from tests.evaluation.shapes import make_model, make_shapes
 
 SHAPES = make_shapes()
@@ -26,7 +27,7 @@ def test_features_are_those_that_the_model_gives(model):
 
 
 def test_one_pass_gives_mean_deviation_and_encoder_feature(model):
-    codes = encode(model, SHAPES, View(20, "z", 1), batch_size=5)
+    codes = encode(model, SHAPES, View(20, "z", 1), work=Work(5))
     assert codes.posterior_mean.shape == codes.posterior_std.shape == (12, 8)
     assert codes.encoder.shape == (12, 32)
     assert (codes.posterior_std > 0).all()
@@ -38,9 +39,9 @@ def test_one_pass_gives_mean_deviation_and_encoder_feature(model):
 @pytest.mark.parametrize("batch_size", [1, 5, 100])
 def test_the_batch_size_changes_nothing(model, feature, batch_size):
     options = {"feature": feature, "points": 20, "rotation": "so3", "seed": 4}
-    whole = extract(model, SHAPES, batch_size=12, **options)
+    whole = extract(model, SHAPES, work=Work(12), **options)
     assert whole.dtype == np.float32
-    np.testing.assert_allclose(extract(model, SHAPES, batch_size=batch_size, **options), whole, atol=1e-5)
+    np.testing.assert_allclose(extract(model, SHAPES, work=Work(batch_size), **options), whole, atol=1e-5)
 
 
 def test_another_seed_sees_other_points(model):
@@ -82,5 +83,5 @@ def test_an_unknown_feature_is_refused_by_name(model):
 def test_a_bar_on_stderr_is_shown_only_on_request(model, capsys):
     extract(model, SHAPES)
     assert capsys.readouterr() == ("", "")
-    extract(model, SHAPES, progress=True)
+    extract(model, SHAPES, work=Work(progress=True))
     assert "encoding shapes" in capsys.readouterr().err

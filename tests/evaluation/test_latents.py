@@ -8,6 +8,7 @@ from torch.distributions import Normal, kl_divergence
 from pointvae.evaluation.features import Codes, encode
 from pointvae.evaluation.latents import active_units, consistency_gaps, describe_latents, kl_per_dimension
 from pointvae.evaluation.views import View
+from pointvae.evaluation.work import Work
 from pointvae.objectives.consistency import consistency_gap
 from pointvae.transforms import Compose, Jitter, RotateUp
 from tests.evaluation.shapes import make_model, make_shapes
@@ -57,8 +58,8 @@ def test_no_transformation_means_no_gap():
 @pytest.mark.parametrize("batch_size", [1, 5, 50])
 def test_the_gap_is_the_same_for_every_batch_size(batch_size):
     model, transform = make_model(), Compose([RotateUp(), Jitter(0.05)])
-    whole = consistency_gaps(model, SHAPES, transform, View(20), batch_size=12, seed=2)
-    found = consistency_gaps(model, SHAPES, transform, View(20), batch_size=batch_size, seed=2)
+    whole = consistency_gaps(model, SHAPES, transform, View(20), work=Work(12), seed=2)
+    found = consistency_gaps(model, SHAPES, transform, View(20), work=Work(batch_size), seed=2)
     assert whole.shape == (12,)
     assert (whole > 0).all()
     np.testing.assert_allclose(found, whole, rtol=1e-3, atol=1e-6)

@@ -9,6 +9,7 @@ from torch.distributions import Normal
 from pointvae import InputError
 from pointvae.evaluation.likelihood import _noise, bound_and_nll, importance_nll
 from pointvae.evaluation.views import View
+from pointvae.evaluation.work import Work
 from pointvae.models.build import build_model
 from tests.evaluation.shapes import make_shapes
 from tests.models.hierarchical import two_groups
@@ -88,8 +89,8 @@ def test_the_model_is_left_as_it_was():
 @pytest.mark.parametrize(("batch_size", "chunk"), [(1, 8), (3, 1), (50, 3)])
 def test_the_figures_of_a_set_are_the_same_for_every_batch_and_chunk(batch_size, chunk):
     model, view = small(), View(12, "z", 3)
-    whole = bound_and_nll(model, SHAPES, view, samples=8, chunk=8, batch_size=7, seed=5)
-    found = bound_and_nll(model, SHAPES, view, samples=8, chunk=chunk, batch_size=batch_size, seed=5)
+    whole = bound_and_nll(model, SHAPES, view, samples=8, chunk=8, work=Work(7), seed=5)
+    found = bound_and_nll(model, SHAPES, view, samples=8, chunk=chunk, work=Work(batch_size), seed=5)
     assert found.samples == 8
     for name in ("elbo", "nll", "standard_error", "effective_samples"):
         assert getattr(found, name) == pytest.approx(getattr(whole, name), rel=1e-4)

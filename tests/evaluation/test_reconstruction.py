@@ -6,6 +6,7 @@ import torch
 
 from pointvae.errors import InputError
 from pointvae.evaluation.reconstruction import reconstruct
+from pointvae.evaluation.work import Work
 from tests.evaluation.shapes import make_model, make_shapes
 
 SHAPES = make_shapes()
@@ -29,8 +30,8 @@ def test_the_error_is_the_chamfer_distance_to_the_input():
 
 @pytest.mark.parametrize("batch_size", [1, 5, 50])
 def test_the_batch_size_changes_nothing(batch_size):
-    whole = reconstruct(make_model(), SHAPES.points, batch_size=12)
-    found = reconstruct(make_model(), SHAPES.points, batch_size=batch_size)
+    whole = reconstruct(make_model(), SHAPES.points, work=Work(12))
+    found = reconstruct(make_model(), SHAPES.points, work=Work(batch_size))
     np.testing.assert_allclose(found.points, whole.points, atol=1e-5)
     np.testing.assert_allclose(found.cd_l2_mean, whole.cd_l2_mean, rtol=1e-4)
 
@@ -49,4 +50,4 @@ def test_nothing_to_reconstruct_is_refused():
     with pytest.raises(InputError, match="no shape to reconstruct"):
         reconstruct(make_model(), SHAPES.points[:0])
     with pytest.raises(InputError, match="--batch_size 0"):
-        reconstruct(make_model(), SHAPES.points, batch_size=0)
+        reconstruct(make_model(), SHAPES.points, work=Work(0))

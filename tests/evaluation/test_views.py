@@ -14,18 +14,19 @@ from tests.evaluation.shapes import make_shapes
 SHAPES = make_shapes()
 
 
-def seen(view, batch_size=5):
-    return np.concatenate(list(view.clouds(SHAPES, batch_size)))
+def seen(view, step=5):
+    starts = range(0, len(SHAPES), step)
+    return np.concatenate([view.clouds(SHAPES, range(start, min(start + step, len(SHAPES)))) for start in starts])
 
 
 def test_the_plain_view_shows_every_point_in_its_place():
     np.testing.assert_array_equal(seen(View()), SHAPES.points)
 
 
-@given(batch_size=st.integers(1, 20), rotation=st.sampled_from(["none", "z", "so3"]))
-def test_the_batch_size_changes_nothing(batch_size, rotation):
+@given(step=st.integers(1, 20), rotation=st.sampled_from(["none", "z", "so3"]))
+def test_shapes_look_the_same_in_whatever_portions(step, rotation):
     view = View(7, rotation, seed=3)
-    np.testing.assert_array_equal(seen(view, batch_size), view.all_clouds(SHAPES))
+    np.testing.assert_array_equal(seen(view, step), view.clouds(SHAPES))
 
 
 def test_a_subset_holds_points_of_its_own_shape_without_repetition():
@@ -36,7 +37,7 @@ def test_a_subset_holds_points_of_its_own_shape_without_repetition():
 
 def test_each_shape_has_its_own_subset():
     same = dataclasses.replace(SHAPES, points=np.repeat(SHAPES.points[:1], len(SHAPES), axis=0))
-    first, second = View(15).all_clouds(same)[:2]
+    first, second = View(15).clouds(same)[:2]
     assert not np.array_equal(first, second)
 
 
@@ -107,9 +108,4 @@ def test_a_wrong_option_is_refused_by_name(arguments, message):
 
 def test_more_points_than_there_are_is_refused():
     with pytest.raises(InputError, match="--points 41: the shapes have 40 points each"):
-        View(41).all_clouds(SHAPES)
-
-
-def test_a_batch_of_nothing_is_refused():
-    with pytest.raises(InputError, match="--batch_size 0"):
-        list(View().clouds(SHAPES, 0))
+        View(41).clouds(SHAPES)
