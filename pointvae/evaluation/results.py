@@ -73,6 +73,7 @@ class Evaluation:
         path: decoded points (steps, M, 3) on the line between the latents of two test shapes.
         path_ends: the two shapes (2, N, 3).
         path_names: their names.
+        arrays: what the parts measured and show, by ``part/name``.
     """
 
     name: str
@@ -88,3 +89,4 @@ class Evaluation:
     path: Floats
     path_ends: Floats
     path_names: tuple[str, str]
+    arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
