@@ -76,9 +76,17 @@ def number(value: float) -> str:
 
 
 def line_chart(
-    series: Sequence[Series], *, title: str, x_label: str, y_label: str, log: bool = False, steps: bool = False
+    series: Sequence[Series],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    log: bool = False,
+    steps: bool = False,
+    whole: bool = True,
+    log_x: bool = False,
 ) -> str:
-    """Lines over a shared x of whole numbers, as an ``<svg>``.
+    """Lines over a shared x, as an ``<svg>``.
 
     Values that are not finite (or, on a logarithmic axis, not positive) are left out.
 
@@ -89,6 +97,8 @@ def line_chart(
         y_label: name of the vertical axis, with its unit.
         log: logarithmic vertical axis.
         steps: draw filled steps from zero in place of lines.
+        whole: x is counted in whole numbers.
+        log_x: logarithmic horizontal axis, for x above zero.
     """
     kept = [_finite(line, log) for line in series]
     values = [v for line in kept for v in line.y]
@@ -103,7 +113,7 @@ def line_chart(
     if high <= low:
         low, high = (low / 2, high * 2) if log else (low - 0.5, high + 0.5)
     edge = 0.5 if steps else 0.0
-    x = Scale(min(places) - edge, max(places) + edge, LEFT, WIDTH - RIGHT, whole=True)
+    x = Scale(min(places) - edge, max(places) + edge, LEFT, WIDTH - RIGHT, log_x, whole)
     y = Scale(low, high, HEIGHT - BOTTOM, TOP, log)
     drawn = "".join(_steps(line, x, y) if steps else _line(line, x, y) for line in kept)
     return _svg(title, _axes(x, y, x_label, y_label) + drawn)
