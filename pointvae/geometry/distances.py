@@ -1,26 +1,15 @@
-"""Distances between clouds: nearest points, and the Chamfer distance under the name of its convention."""
+"""Distances between clouds: nearest points, and the Chamfer distance under the names of its conventions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pointvae.errors import InputError
 from pointvae.geometry.chunks import gather_points, row_chunks
-
-
-def pairwise_squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """Squared distances between all points of paired clouds, never negative.
-
-    Args:
-        x: clouds [B, N, C].
-        y: clouds [B, M, C].
-
-    Returns:
-        Squared distances [B, N, M]. Both clouds are centred on y first, because the expanded form
-        |x|² - 2xy + |y|² loses digits far from the origin; what rounding leaves below zero is clamped.
-    """
-    centre = y.mean(dim=1, keepdim=True)
-    x, y = x - centre, y - centre
-    cross = torch.baddbmm(y.square().sum(-1).unsqueeze(1), x, y.transpose(1, 2), alpha=-2.0)
-    return (cross + x.square().sum(-1, keepdim=True)).clamp_min(0.0)
 
 
 @torch.no_grad()
@@ -71,9 +60,113 @@ def nearest(x: Tensor, y: Tensor, y_mask: Tensor | None = None) -> tuple[Tensor,
 
 def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
     """Mean of ``values`` [B, N] over the points that exist [B]."""
-    if mask is None:
-        return values.mean(dim=1)
-    return values.masked_fill(~mask, 0.0).sum(dim=1) / mask.sum(dim=1)
+    return values.mean(dim=1) if mask is None else masked_sum(values, mask) / mask.sum(dim=1)
+
+
+def masked_sum(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Sum of ``values`` [B, N] over the points that exist [B]."""
+    return (values if mask is None else values.masked_fill(~mask, 0.0)).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest points of pairs of clouds x [B, N, C] and y [B, M, C], both ways.
+
+    Attributes:
+        forward: squared distance from each point of x to its nearest of y [B, N].
+        backward: squared distance from each point of y to its nearest of x [B, M].
+        forward_index: which point of y that is [B, N].
+        backward_index: which point of x that is [B, M].
+        x_mask: which points of x exist [B, N]; all when absent.
+        y_mask: which points of y exist [B, M]; all when absent.
+    """
+
+    forward: Tensor
+    backward: Tensor
+    forward_index: Tensor
+    backward_index: Tensor
+    x_mask: Tensor | None = None
+    y_mask: Tensor | None = None
+
+    def means(self, of: Callable[[Tensor], Tensor] = lambda squared: squared) -> tuple[Tensor, Tensor]:
+        """Means of a function of the squared distances over the points of x [B], and over those of y [B]."""
+        return masked_mean(of(self.forward), self.x_mask), masked_mean(of(self.backward), self.y_mask)
+
+
+def nearest_both_ways(x: Tensor, y: Tensor, x_mask: Tensor | None = None, y_mask: Tensor | None = None) -> Nearest:
+    """The nearest points of pairs of clouds x [B, N, C] and y [B, M, C] with masks [B, N] and [B, M], both ways."""
+    forward, forward_index = nearest(x, y, y_mask)
+    backward, backward_index = nearest(y, x, x_mask)
+    return Nearest(forward, backward, forward_index, backward_index, x_mask, y_mask)
+
+
+def _cd_l2_mean(near: Nearest) -> Tensor:
+    forward, backward = near.means()
+    return forward + backward
+
+
+def _cd_l2_sum(near: Nearest) -> Tensor:
+    return masked_sum(near.forward, near.x_mask) + masked_sum(near.backward, near.y_mask)
+
+
+def _cd_l1_half(near: Nearest) -> Tensor:
+    forward, backward = near.means(torch.sqrt)
+    return (forward + backward) / 2
+
+
+def _cd_l1_max(near: Nearest) -> Tensor:
+    return torch.maximum(*near.means(torch.sqrt))
+
+
+CHAMFER: Mapping[str, Callable[[Nearest], Tensor]] = {
+    "cd_l2_mean": _cd_l2_mean,
+    "cd_l2_half": lambda near: _cd_l2_mean(near) / 2,
+    "cd_l2_sum": _cd_l2_sum,
+    "cd_l1_half": _cd_l1_half,
+    "cd_l1_max": _cd_l1_max,
+}
+"""The conventions of the Chamfer distance by name, each a function of the nearest points.
+
+``l2`` takes squared distances f (forward) and b (backward), ``l1`` their roots. ``cd_l2_mean``: mean f + mean b.
+``cd_l2_half``: half of that. ``cd_l2_sum``: Σ f + Σ b. ``cd_l1_half``: (mean √f + mean √b) / 2, the CD-L1 of shape
+completion. ``cd_l1_max``: max(mean √f, mean √b), equation 1 of FoldingNet (Yang et al., CVPR 2018).
+"""
+
+
+def chamfer_distances(
+    x: Tensor,
+    y: Tensor,
+    names: Sequence[str] | None = None,
+    x_mask: Tensor | None = None,
+    y_mask: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Chamfer distances by the names of their conventions, from one search for nearest points each way.
+
+    Args:
+        x: clouds [B, N, C].
+        y: clouds [B, M, C].
+        names: conventions, of `CHAMFER`; all when absent.
+        x_mask: which points of x exist [B, N]; all when absent.
+        y_mask: which points of y exist [B, M]; all when absent.
+
+    Returns:
+        One value for each pair [B] by name. Those of ``l1`` are in the clouds' units and have no gradient where
+        points coincide; those of ``l2`` are in squared units.
+
+    Raises:
+        InputError: a convention is unknown.
+
+    Example:
+        >>> x, y = torch.zeros(1, 1, 3), torch.tensor([[[0.0, 3.0, 4.0]]])
+        >>> {name: float(value) for name, value in chamfer_distances(x, y).items()}
+        {'cd_l2_mean': 50.0, 'cd_l2_half': 25.0, 'cd_l2_sum': 50.0, 'cd_l1_half': 5.0, 'cd_l1_max': 5.0}
+    """
+    names = list(CHAMFER) if names is None else names
+    for name in names:
+        if name not in CHAMFER:
+            raise InputError(f"Chamfer convention {name}: unknown; choose from {', '.join(CHAMFER)}")
+    near = nearest_both_ways(x, y, x_mask, y_mask)
+    return {name: CHAMFER[name](near) for name in names}
 
 
 def chamfer_distance(x: Tensor, y: Tensor, x_mask: Tensor | None = None, y_mask: Tensor | None = None) -> Tensor:
@@ -90,6 +183,4 @@ def chamfer_distance(x: Tensor, y: Tensor, x_mask: Tensor | None = None, y_mask:
     Returns:
         One value for each pair [B], in squared units of the clouds (unit-sphere lengths squared).
     """
-    forward, _ = nearest(x, y, y_mask)
-    backward, _ = nearest(y, x, x_mask)
-    return masked_mean(forward, x_mask) + masked_mean(backward, y_mask)
+    return _cd_l2_mean(nearest_both_ways(x, y, x_mask, y_mask))

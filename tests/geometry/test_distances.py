@@ -6,13 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pointvae.errors import InputError
 from pointvae.geometry import chunks
-from pointvae.geometry.distances import (
-    chamfer_distance,
-    nearest,
-    nearest_indices,
-    pairwise_squared_distances,
-)
+from pointvae.geometry.distances import CHAMFER, chamfer_distance, chamfer_distances, nearest, nearest_indices
 
 SIZES = st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7))
 
@@ -61,12 +57,47 @@ def test_identical_float32_clouds_are_exactly_zero_apart():
     assert (chamfer_distance(x, x.clone()) == 0).all()
 
 
-def test_pairwise_distances_are_never_negative_and_keep_digits_far_from_the_origin():
+def test_distances_keep_their_digits_far_from_the_origin():
     x, y = clouds((2, 40, 50), 1)
-    expected = (x.unsqueeze(2) - y.unsqueeze(1)).square().sum(-1)
-    near = pairwise_squared_distances(x.float() + 100.0, y.float() + 100.0)
-    assert (near >= 0).all()
-    torch.testing.assert_close(near.double(), expected, atol=1e-3, rtol=1e-3)
+    far = chamfer_distance(x.float() + 100.0, y.float() + 100.0)
+    torch.testing.assert_close(far.double(), chamfer_distance(x, y), atol=1e-3, rtol=1e-3)
+
+
+@given(SIZES, st.integers(0, 99))
+@settings(max_examples=50, deadline=None)
+def test_every_convention_equals_loops_over_points(sizes, seed):
+    x, y = clouds(sizes, seed)
+    found = chamfer_distances(x, y)
+    for row, (a, b) in enumerate(zip(x.numpy(), y.numpy(), strict=True)):
+        f = [min(((p - q) ** 2).sum() for q in b) for p in a]
+        g = [min(((q - p) ** 2).sum() for p in a) for q in b]
+        expected = {
+            "cd_l2_mean": np.mean(f) + np.mean(g),
+            "cd_l2_half": (np.mean(f) + np.mean(g)) / 2,
+            "cd_l2_sum": np.sum(f) + np.sum(g),
+            "cd_l1_half": (np.mean(np.sqrt(f)) + np.mean(np.sqrt(g))) / 2,
+            "cd_l1_max": max(np.mean(np.sqrt(f)), np.mean(np.sqrt(g))),
+        }
+        assert {name: float(value[row]) for name, value in found.items()} == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", CHAMFER)
+def test_no_convention_counts_points_that_do_not_exist(name):
+    x, y = clouds((3, 6, 5), 1)
+    junk = torch.full((3, 2, 3), 0.01, dtype=x.dtype)
+    x_mask, y_mask = (torch.cat([torch.ones(c.shape[:2]), torch.zeros(3, 2)], 1).bool() for c in (x, y))
+    padded = chamfer_distances(torch.cat([x, junk], 1), torch.cat([y, junk], 1), [name], x_mask, y_mask)
+    torch.testing.assert_close(padded, chamfer_distances(x, y, [name]))
+
+
+def test_the_plain_name_is_the_convention_cd_l2_mean():
+    x, y = clouds((2, 30, 40), 1, torch.float32)
+    assert torch.equal(chamfer_distance(x, y), chamfer_distances(x, y, ["cd_l2_mean"])["cd_l2_mean"])
+
+
+def test_an_unknown_convention_is_refused_before_the_work():
+    with pytest.raises(InputError, match="Chamfer convention cd: unknown; choose from cd_l2_mean, cd_l2_half"):
+        chamfer_distances(torch.zeros(1, 0, 3), torch.zeros(1, 0, 3), ["cd"])
 
 
 @pytest.mark.parametrize("budget", [1, 64, 10**9])
