@@ -11,7 +11,8 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pointvae.errors import InputError
+from pointvae.evaluation.cross_validation import best_of, classes_present, search, stratified_folds
 from pointvae.evaluation.linear_svm import LinearSVM, LinearSVMPath
+from pointvae.evaluation.work import Work, one_thread
 
 NAME = "linear_svm_c_cv"
 PROTOCOL = f"{NAME}/1"
@@ -43,8 +46,8 @@ class LinearProbe:
         scale: standard deviation of each feature, 1 where it never varies (D,).
         svm: the classifier of standardised features.
         c: the C that was chosen.
-        folds: folds of the cross-validation.
-        cv_accuracy: accuracy over all held-out shapes for each C that was tried.
+        folds: folds of the cross-validation; 0 where C was given.
+        cv_accuracy: accuracy over all held-out shapes for each C that was tried; empty where C was given.
     """
 
     labels: Labels
@@ -57,79 +60,90 @@ class LinearProbe:
 
     def predict(self, features: Floats) -> Labels:
         """Labels (n,) of features (n, D)."""
-        predicted: Labels = self.labels[self.svm.predict((features - self.mean) / self.scale)]
+        with one_thread():
+            predicted: Labels = self.labels[self.svm.predict((features - self.mean) / self.scale)]
         return predicted
 
+    def describe(self) -> dict[str, Any]:
+        """What was chosen on train, as JSON-able data."""
+        accuracy = {f"{c:g}": share for c, share in self.cv_accuracy.items()}
+        return {"C": self.c, "cv_accuracy": accuracy, "converged": self.svm.converged}
 
-def fit_probe(features: Floats, labels: Labels, classes: list[str], *, seed: int = 0) -> LinearProbe:
-    """Fit the protocol's probe to training shapes.
+
+def fit_probe(
+    features: Floats,
+    labels: Labels,
+    classes: list[str],
+    *,
+    seed: int = 0,
+    c_grid: Sequence[float] = C_GRID,
+    folds: int = FOLDS,
+    scaled: bool = True,
+    work: Work | None = None,
+) -> LinearProbe:
+    """Fit the protocol's probe to training shapes; other settings than the defaults make another protocol.
 
     Args:
         features: (n, D).
         labels: indices into ``classes`` (n,).
         classes: names of the classes, for messages.
         seed: what the folds are drawn from.
+        c_grid: values of C, growing; a single one is taken without cross-validation.
+        folds: at most.
+        scaled: standardise the features.
+        work: how much is done at a time; each fold is solved on one thread.
 
     Raises:
         InputError: a feature is not finite, there are fewer than two classes, or one has a single member.
     """
     check_finite(features)
-    present, own = np.unique(labels, return_inverse=True)
-    sizes = np.bincount(own)
-    if len(present) < 2:
-        raise InputError(
-            f"the train split holds {len(present)} class{'es' * (len(present) != 1)}; a probe needs at least 2"
-        )
-    if sizes.min() < 2:
-        lonely = classes[present[sizes.argmin()]]
-        raise InputError(
-            f"class {lonely!r} has one training shape; cross-validation needs at least 2 of each: add shapes to the "
-            "class or leave it out"
-        )
-    folds = min(FOLDS, int(sizes.min()))
-    cv_accuracy = cross_validate(features, own, stratified_folds(own, folds, seed))
-    c = max(cv_accuracy, key=lambda tried: (cv_accuracy[tried], -tried))
-    mean, scale = standardisation(features)
-    path = LinearSVMPath((features - mean) / scale, own, len(present), tolerance=FINAL_TOLERANCE)
-    return LinearProbe(present, mean, scale, path.fit(c), c, folds, cv_accuracy)
+    present, own = classes_present(labels, classes, least=2 if len(c_grid) > 1 else 1)
+    used, cv_accuracy, c = 0, {}, c_grid[0]
+    if len(c_grid) > 1:
+        used = min(folds, int(np.bincount(own).min()))
+        fold = stratified_folds(own, used, seed)
+        cv_accuracy = cross_validate(features, own, fold, c_grid, scaled=scaled, work=work)
+        c = best_of(cv_accuracy)
+    with one_thread():
+        mean, scale = standardisation(features) if scaled else unscaled(features)
+        path = LinearSVMPath((features - mean) / scale, own, len(present), tolerance=FINAL_TOLERANCE)
+        return LinearProbe(present, mean, scale, path.fit(c), c, used, cv_accuracy)
 
 
-def cross_validate(features: Floats, labels: Labels, fold: Labels) -> dict[float, float]:
+def cross_validate(
+    features: Floats,
+    labels: Labels,
+    fold: Labels,
+    c_grid: Sequence[float] = C_GRID,
+    *,
+    scaled: bool = True,
+    work: Work | None = None,
+) -> dict[float, float]:
     """Accuracy over all held-out shapes for each C of the grid, in growing order, as far as it is worth going.
 
     Args:
         features: (n, D).
         labels: classes 0, 1, ... (n,).
         fold: the fold in which each shape is held out (n,).
+        c_grid: values of C, growing.
+        scaled: standardise the features, anew in each fold.
+        work: how much is done at a time.
     """
     classes = int(labels.max()) + 1
-    parts = []
-    for held in (fold == k for k in range(int(fold.max()) + 1)):
-        mean, scale = standardisation(features[~held])
+    silent = dataclasses.replace(work or Work(), progress=False)
+
+    def prepare(k: int) -> Callable[[float], int]:
+        held = fold == k
+        mean, scale = standardisation(features[~held]) if scaled else unscaled(features)
         path = LinearSVMPath((features[~held] - mean) / scale, labels[~held], classes, tolerance=SEARCH_TOLERANCE)
-        parts.append((path, held, mean, scale))
-    accuracy: dict[float, float] = {}
-    for c in C_GRID:
-        right = 0
-        for path, held, mean, scale in parts:
-            right += int(np.sum(path.fit(c).predict((features[held] - mean) / scale) == labels[held]))
-        accuracy[c] = right / len(labels)
-        best = max(accuracy.values())
-        if best - accuracy[c] > max(0.01, 2 * math.sqrt(best * (1 - best) / len(labels))):
-            break
-    return accuracy
+        return lambda c: int(np.sum(path.fit(c).predict((features[held] - mean) / scale) == labels[held]))
 
+    parts = silent.each(prepare, range(int(fold.max()) + 1), "preparing folds")
 
-def stratified_folds(labels: Labels, folds: int, seed: int) -> Labels:
-    """The fold of each shape (n,): every class is shuffled and dealt out in turn, each going on from the last."""
-    rng = np.random.default_rng(seed)
-    fold = np.empty(len(labels), np.int64)
-    dealt = 0
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        fold[members] = (dealt + np.arange(len(members))) % folds
-        dealt += len(members)
-    return fold
+    def right(c: float) -> int:
+        return sum(silent.each(lambda part: part(c), parts, "solving folds"))
+
+    return search(c_grid, right, len(labels))
 
 
 def standardisation(features: Floats) -> tuple[Floats, Floats]:
@@ -138,6 +152,11 @@ def standardisation(features: Floats) -> tuple[Floats, Floats]:
     scale = features.std(axis=0, dtype=np.float64)
     constant = scale <= 1e-6 * np.abs(mean)  # what rounding leaves of a float32 feature that never varies
     return mean.astype(features.dtype), np.where(constant, 1, scale).astype(features.dtype)
+
+
+def unscaled(features: Floats) -> tuple[Floats, Floats]:
+    """The mean and deviation (D,) that leave features as they are."""
+    return np.zeros_like(features[0]), np.ones_like(features[0])
 
 
 def check_finite(features: Floats) -> None:

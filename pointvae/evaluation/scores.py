@@ -11,6 +11,8 @@ Labels = npt.NDArray[np.int64]
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+MOST_LEVELS = 64  # distinct values whose counts are drawn in place of the values
+CHUNK = 1 << 20  # values drawn at a time
 
 
 def score(predicted: Labels, labels: Labels, classes: list[str], *, seed: int = 0) -> dict[str, Any]:
@@ -43,13 +45,28 @@ def score(predicted: Labels, labels: Labels, classes: list[str], *, seed: int = 
 
 
 def mean_interval(values: npt.ArrayLike, *, seed: int = 0) -> list[float]:
-    """95 % percentile bootstrap interval of the mean of values (n,) that are -1, 0 or 1.
+    """95 % percentile bootstrap interval of the mean of values (n,).
 
-    Drawing n of them with replacement makes the counts of the three multinomial, so no resample is ever built.
+    Where the values are few distinct ones (right or wrong, or the difference of two such), drawing n of them with
+    replacement makes the counts of each multinomial, so no resample is ever built; other values are drawn a few
+    thousand at a time.
     """
-    array = np.asarray(values, dtype=np.int64)
-    shares = np.array([(array == value).mean() for value in (-1, 0, 1)])
-    counts = np.random.default_rng(seed).multinomial(len(array), shares / shares.sum(), size=RESAMPLES)
-    means = (counts[:, 2] - counts[:, 0]) / len(array)
+    array = np.asarray(values)
+    array = array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
+    levels = np.unique(array)
+    if len(levels) <= 3 and np.isin(levels, (-1, 0, 1)).all():
+        levels = np.array([-1, 0, 1])
+    rng = np.random.default_rng(seed)
+    if len(levels) <= MOST_LEVELS:
+        shares = np.array([(array == level).mean() for level in levels])
+        counts = rng.multinomial(len(array), shares / shares.sum(), size=RESAMPLES)
+        means = (counts * levels).sum(axis=1) / len(array)
+    else:
+        rows = max(1, CHUNK // len(array))
+        parts = [
+            array[rng.integers(0, len(array), (min(rows, RESAMPLES - start), len(array)))].mean(axis=1)
+            for start in range(0, RESAMPLES, rows)
+        ]
+        means = np.concatenate(parts)
     tail = (1 - LEVEL) / 2
     return [float(end) for end in np.quantile(means, [tail, 1 - tail])]

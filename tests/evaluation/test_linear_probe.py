@@ -35,7 +35,7 @@ def test_cross_validation_counts_what_scikit_learn_counts():
 
 def test_the_chosen_c_is_the_smallest_of_the_best(monkeypatch):
     tried = {1e-4: 0.5, 1e-3: 0.8, 1e-2: 0.8, 1.0: 0.7}
-    monkeypatch.setattr(linear_probe, "cross_validate", lambda *_: tried)
+    monkeypatch.setattr(linear_probe, "cross_validate", lambda *_, **__: tried)
     assert fit_probe(*blobs(), CLASSES).c == 1e-3
 
 
