@@ -50,7 +50,8 @@ def measure_corruptions(
     relative to the untrained encoder under the same probe: the mean over corruptions of Σ_s E_s / Σ_s E_s(untrained);
     its relative form takes each one's error over its own clean error (Hendrycks and Dietterich 2019, "Benchmarking
     Neural Network Robustness to Common Corruptions and Perturbations", section 4). ``shift`` is how far the posterior
-    mean moves, in prior standard deviations, root mean square over dimensions, mean over shapes.
+    mean moves, in prior standard deviations, root mean square over dimensions, mean over shapes; ``spread`` is the
+    deviation of clean posterior means between shapes in the same unit, by which to divide to compare models.
 
     Args:
         subjects: the models by name, with probes of clean training shapes; those without probes have a shift alone.
@@ -92,7 +93,7 @@ def measure_corruptions(
         "severities": list(SEVERITIES),
         "families": {f: [one.name for one in CORRUPTIONS.values() if one.family == f] for f in FAMILIES},
         "points_left": _by_corruption(found["counts"].mean(axis=0)),
-        "shift": {name: describe_shift(found[f"shift/{name}"]) for name in subjects},
+        "shift": {name: describe_shift(found[f"shift/{name}"], found[f"codes/{name}"]) for name in subjects},
     }
     arrays: dict[str, npt.NDArray[Any]] = {"places": places}
     scores: dict[str, dict[str, Any]] = {}
@@ -119,6 +120,7 @@ def _measure(
     clean = {name: _codes(subject.model, view.clouds(shapes, places), None) for name, subject in subjects.items()}
     for name, subject in subjects.items():
         found[f"shift/{name}"] = np.zeros(size)
+        found[f"codes/{name}"] = clean[name].posterior_mean
         if labels is not None:
             for feature, right in subject.right(clean[name], labels).items():
                 found[f"clean/{name}/{feature}"] = right
@@ -191,13 +193,19 @@ def corruption_errors(errors: Floats, baseline: Floats) -> list[float | None]:
     return [float(own / other) if other > 1e-12 else None for own, other in sums]
 
 
-def describe_shift(shift: Floats) -> dict[str, Any]:
-    """How far codes (n, 15, 5) moved: means over the shapes, and over everything with its standard error."""
+def describe_shift(shift: Floats, codes: Floats) -> dict[str, Any]:
+    """How far codes moved, beside how far apart those of different shapes lie, as plain JSON-able data.
+
+    Args:
+        shift: of each shape under each corruption and severity, in prior standard deviations (n, 15, 5).
+        codes: the posterior means of the clean shapes (n, D).
+    """
     each = shift.mean(axis=(1, 2))
     return {
         "by_corruption": _by_corruption(shift.mean(axis=0)),
         "mean": float(each.mean()),
         "standard_error": _standard_error(each),
+        "spread": float(np.sqrt(codes.astype(np.float64).var(axis=0).mean())),
     }
 
 
