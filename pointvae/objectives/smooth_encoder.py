@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Generator, Tensor
 
+from pointvae.geometry.balls import LinfBall
 from pointvae.models.modes import evaluation_mode
 from pointvae.models.posteriors import Path, Posterior, along, draw_noise, follow
 from pointvae.models.vae import PointVAE
@@ -148,16 +149,13 @@ class SmoothEncoder(Bound):
             with torch.no_grad():
                 code = follow(model.posterior(points, mask), noise)
             move = torch.rand(points.shape, device=points.device, dtype=points.dtype, generator=generator)
-            move = self._bounded((2.0 * move - 1.0) * self.radius, mask)
+            ball = LinfBall(self.radius)
+            move = ball.project((2.0 * move - 1.0) * self.radius, mask)
             for _ in range(self.steps):
                 with torch.enable_grad():
                     move.requires_grad_()
                     second = along(model.posterior(points + move, mask), code.z)
                     (slope,) = torch.autograd.grad(entropic_w2(code, second, self.coupling).sum(), move)
                 stride = REACH * self.radius / self.steps
-                move = self._bounded(move.detach() + stride * slope.sign(), mask)
+                move = ball.project(move.detach() + stride * ball.steepest(slope), mask)
             return points + move
-
-    def _bounded(self, move: Tensor, mask: Tensor | None) -> Tensor:
-        move = move.clamp(-self.radius, self.radius)
-        return move if mask is None else move * mask.unsqueeze(2)
