@@ -21,6 +21,7 @@ from pointvae.randomness import generator_for
 from pointvae.transforms import Transform
 
 Floats = npt.NDArray[np.float32]
+AnyFloats = npt.NDArray[np.floating[Any]]
 
 
 def active_units(mean: Floats) -> int:
@@ -31,7 +32,7 @@ def active_units(mean: Floats) -> int:
     return int(np.sum(mean.var(axis=0, dtype=np.float64) > ACTIVE_VARIANCE))
 
 
-def kl_per_dimension(mean: Floats, std: Floats) -> npt.NDArray[np.float64]:
+def kl_per_dimension(mean: AnyFloats, std: AnyFloats) -> npt.NDArray[np.float64]:
     """KL( N(m, s²) || N(0, 1) ) of each dimension (D,), mean over shapes, nats; from m and s (n, D)."""
     m, s = (torch.from_numpy(part.astype(np.float64)) for part in (mean, std))
     divergence: npt.NDArray[np.float64] = kl_to_prior(Independent(Normal(m, s), 1)).mean(dim=0).numpy()
