@@ -23,10 +23,11 @@ from pointvae.data.dataset import load_dataset
 from pointvae.evaluation.drift import probe_drift, self_consistency_drift
 from pointvae.evaluation.latents import consistency_gaps, describe_latents
 from pointvae.evaluation.likelihood import bound_and_nll
-from pointvae.evaluation.linear_probe import NAME, PROTOCOL
-from pointvae.evaluation.probes import describe_dataset, encode_splits, labelled_splits
+from pointvae.evaluation.linear_probe import PROTOCOL
+from pointvae.evaluation.probes import describe_dataset, labelled_splits
 from pointvae.evaluation.reconstruction import reconstruct
 from pointvae.evaluation.selection import spread_over_classes
+from pointvae.evaluation.training import encode_splits
 from pointvae.evaluation.views import Rotation, View
 from pointvae.hub import from_pretrained, read_run_config, untrained_twin
 from pointvae.models.vae import PointVAE
@@ -117,12 +118,12 @@ def measure(model: PointVAE, dataset: str) -> dict[str, Any]:
     for name, rotation in ROTATIONS.items():
         codes = encode_splits(model, train_split, test, View(POINTS, rotation, 0))
         for short, feature in (("mean", "posterior_mean"), ("encoder", "encoder")):
-            probe = codes.fit(train_split, feature, 0, NAME)
+            probe = codes.train.linear_probe(feature)
             figures[f"{short}_{name}"] = float(np.mean(probe.predict(getattr(codes.test, feature)) == test.labels))
         if rotation == "none":
             figures |= {n: v for n, v in describe_latents(codes.test).items() if n in FIGURES}
             spread = codes.test.posterior_mean.var(axis=0, dtype=np.float64).sum()
-            aligned = codes.fit(train_split, "posterior_mean", 0, NAME)
+            aligned = codes.train.linear_probe("posterior_mean")
     drift = self_consistency_drift(model, test, straight, ROUNDS)
     moved = np.square(drift.codes[1] - drift.codes[0], dtype=np.float64).sum(axis=1).mean()
     bounds = bound_and_nll(model, test[spread_over_classes(test, BOUNDED)], straight, samples=SAMPLES)

@@ -20,10 +20,10 @@ from pointvae.data.dataset import load_dataset
 from pointvae.evaluation.probes import (
     default_points,
     describe_dataset,
-    encode_splits,
     labelled_splits,
     probe_splits,
 )
+from pointvae.evaluation.training import encode_splits
 from pointvae.evaluation.views import Rotation, View
 from pointvae.hub import from_pretrained, read_run_config, untrained_twin
 from runs import ROOT, add_rows, commit, pointvae, read_rows

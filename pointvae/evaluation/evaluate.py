@@ -15,17 +15,17 @@ from pointvae.errors import InputError
 from pointvae.evaluation.drift import probe_drift, self_consistency_drift
 from pointvae.evaluation.features import Codes, encode, evaluating, to_best_device
 from pointvae.evaluation.latents import consistency_gaps, describe_latents
-from pointvae.evaluation.linear_probe import NAME, LinearProbe
+from pointvae.evaluation.linear_probe import LinearProbe
 from pointvae.evaluation.probes import (
     default_points,
     describe_dataset,
-    encode_splits,
     labelled_splits,
     probe_splits,
 )
 from pointvae.evaluation.reconstruction import Reconstructions, reconstruct
 from pointvae.evaluation.results import Evaluation, Floats, Gallery, LatentMap
 from pointvae.evaluation.selection import spread_over_classes
+from pointvae.evaluation.training import encode_splits
 from pointvae.evaluation.views import Rotation, View
 from pointvae.evaluation.work import Work
 from pointvae.hub import from_pretrained, read_run_config, untrained_twin
@@ -151,7 +151,7 @@ def _probe(
             pair = [encode_splits(each, train, test, turned, **settings) for each in (model, untrained)]
             probes[rotation] = probe_splits(pair[0], pair[1], train, test, turned)
             if rotation == "none":
-                codes, aligned = pair[0].test, pair[0].fit(train, "posterior_mean", view.seed, NAME)
+                codes, aligned = pair[0].test, pair[0].train.linear_probe("posterior_mean", seed=view.seed)
     except InputError as error:
         return {"probes": {}, "probes_left_out": str(error)}, codes, aligned
     return {"probes": probes}, codes, aligned

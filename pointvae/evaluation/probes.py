@@ -1,52 +1,48 @@
-"""How well the classes of shapes can be read off frozen features, always beside the untrained model."""
+"""How well the classes of shapes can be read off frozen features, always beside the untrained model.
+
+No fit can see the test split (`pointvae.evaluation.training`), whose labels are read once, after everything has been
+fitted.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
 
 from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
 from pointvae.errors import InputError
-from pointvae.evaluation import linear_probe
-from pointvae.evaluation.features import FEATURES, Codes, encode, to_best_device
-from pointvae.evaluation.scores import mean_interval, score
+from pointvae.evaluation.features import FEATURES, encode, to_best_device
+from pointvae.evaluation.protocols import Protocol, find_protocol
+from pointvae.evaluation.registry import LINEAR_SVM
+from pointvae.evaluation.training import Encoded, compare_feature, encode_training
 from pointvae.evaluation.views import Rotation, View
 from pointvae.evaluation.work import Work
 from pointvae.hub import from_pretrained, read_run_config, untrained_twin
 from pointvae.models.vae import PointVAE
 from pointvae.version import __version__
 
-PROTOCOLS = {linear_probe.NAME: linear_probe}
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """What one model makes of both splits, seen through one view; and the probes fitted to it, each once."""
-
-    train: Codes
-    test: Codes
-    _fitted: dict[tuple[str, str, int], linear_probe.LinearProbe] = field(default_factory=dict, repr=False)
-
-    def fit(self, train: Shapes, feature: str, seed: int, protocol: str) -> linear_probe.LinearProbe:
-        """The protocol's probe of one feature; a second call finds the first one's."""
-        key = (protocol, feature, seed)
-        if key not in self._fitted:
-            assert train.labels is not None
-            method = PROTOCOLS[protocol]
-            self._fitted[key] = method.fit_probe(getattr(self.train, feature), train.labels, train.classes, seed=seed)
-        return self._fitted[key]
+RotationProtocol = Literal["none", "z", "z/so3", "so3"]
+TURNS: dict[str, tuple[Rotation, Rotation]] = {  # of training shapes, of test shapes
+    "none": ("none", "none"),
+    "z": ("z", "z"),
+    "z/so3": ("z", "so3"),
+    "so3": ("so3", "so3"),
+}
+assert tuple(TURNS) == get_args(RotationProtocol)
 
 
 def probe_run(
     run_folder: str | Path,
     dataset_path: str | Path,
     *,
-    protocol: str = "linear_svm_c_cv",
+    protocol: str | Protocol = LINEAR_SVM.name,
     feature: Literal["all", "posterior_mean", "encoder"] = "all",
-    rotation: Rotation = "none",
+    rotation: RotationProtocol = "none",
     points: int | None = None,
     batch_size: int = 64,
     seed: int = 0,
@@ -56,46 +52,62 @@ def probe_run(
 
     Args:
         run_folder: the run folder.
-        dataset_path: the dataset folder; its test split is read once, after everything was chosen on train.
-        protocol: the probe, by name.
+        dataset_path: the dataset folder; its test split is read once, after everything was fitted to train.
+        protocol: the protocol, by name or as a ``.json`` file.
         feature: ``posterior_mean``, ``encoder`` (before the posterior head), or ``all``: both under ``probes``, the
             posterior mean's figures also at the top.
-        rotation: how the shapes of both splits are turned, each by its own fixed rotation: ``none``, ``z`` (about
-            the up axis: the z/z protocol) or ``so3``.
+        rotation: how the shapes are turned, each by its own fixed rotation: ``none``, ``z`` (all about the up axis),
+            ``so3`` (all freely), or ``z/so3`` (training shapes about the up axis, test shapes freely).
         points: points of each shape that the models see; those of the training run when absent.
         batch_size: shapes a step.
-        seed: what subsets, rotations, folds and intervals are drawn from.
+        seed: what subsets, rotations, folds, draws and intervals are made from.
         progress: show bars on stderr.
 
     Returns:
-        JSON-able figures: ``accuracy`` and ``untrained_accuracy`` with their intervals, the ``gain`` between them,
-        ``feature``, ``C``, ``protocol``, ``seed``, ``rotation``, ``points``, ``dataset``, per class and confusion.
+        JSON-able figures. Of a protocol that classifies all test shapes: ``accuracy`` and ``untrained_accuracy`` with
+        their intervals, the ``gain`` between them, what was chosen (``C`` or ``k``), per class and confusion. Of the
+        other tasks: the same for each of its ``settings``. Always ``feature``, ``protocol``, ``protocol_settings``,
+        ``seed``, ``rotation``, ``points`` and ``dataset``.
 
     Raises:
         InputError: an option, the run or the dataset is at fault.
     """
     work = Work(batch_size, progress=progress)
     features = [feature] if feature != "all" else list(FEATURES)
-    check_options(protocol, features)
-    view = View(points, rotation, seed)
+    chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
+    check_options(features, rotation)
+    View(points, "none", seed)
     config = read_run_config(run_folder)
     dataset = load_dataset(dataset_path)
-    train, test = labelled_splits(dataset)
-    view = View(points or default_points(config, dataset), rotation, seed)
+    train = training_split(dataset)
+    view = View(points or default_points(config, dataset), "none", seed)
     models: tuple[PointVAE, PointVAE] = (
         to_best_device(from_pretrained(run_folder)),
         to_best_device(untrained_twin(run_folder)),
     )
-    trained, untrained = (encode_splits(model, train, test, view, work=work) for model in models)
-    figures = probe_splits(trained, untrained, train, test, view, features=features, protocol=protocol)
+    turn, test_turn = (View(view.points, each, seed) for each in TURNS[rotation])
+    trainings = [encode_training(model, train, turn, work=work) for model in models]
+    for name in features:
+        for training in trainings:
+            training.fit(name, chosen, seed=seed, work=work)
+    test = dataset["test"]  # read for the first time
+    encoded = [
+        Encoded(training, encode(model, test, test_turn, work=work))
+        for training, model in zip(trainings, models, strict=True)
+    ]
+    figures = probe_rotations(
+        {rotation: encoded[0]},
+        {rotation: encoded[1]},
+        train,
+        test,
+        view,
+        features=features,
+        protocol=chosen,
+        work=work,
+    )[rotation]
     if feature != "all":
         figures |= figures.pop("probes")[0]
     return {**figures, "dataset": describe_dataset(dataset), "run": Path(run_folder).resolve().name}
-
-
-def encode_splits(model: PointVAE, train: Shapes, test: Shapes, view: View, *, work: Work | None = None) -> Encoded:
-    """Both splits through one model."""
-    return Encoded(encode(model, train, view, work=work), encode(model, test, view, work=work))
 
 
 def probe_splits(
@@ -106,70 +118,73 @@ def probe_splits(
     view: View,
     *,
     features: Sequence[str] = FEATURES,
-    protocol: str = linear_probe.NAME,
+    protocol: Protocol = LINEAR_SVM,
+    work: Work | None = None,
 ) -> dict[str, Any]:
     """Probe some features of two models: all under ``probes``, the first one's figures also at the top."""
-    probes = [
-        compare(trained, untrained, train, test, feature=name, seed=view.seed, protocol=protocol) for name in features
-    ]
-    return {
-        **probes[0],
-        "protocol": PROTOCOLS[protocol].PROTOCOL,
-        **describe_view(view, train, test),
-        "classes": list(train.classes),
-        "version": __version__,
-        "probes": probes,
-    }
+    name: str = view.rotation
+    return probe_rotations(
+        {name: trained}, {name: untrained}, train, test, view, features=features, protocol=protocol, work=work
+    )[name]
 
 
-def compare(
-    trained: Encoded,
-    untrained: Encoded,
+def probe_rotations(
+    trained: Mapping[str, Encoded],
+    untrained: Mapping[str, Encoded],
     train: Shapes,
     test: Shapes,
+    view: View,
     *,
-    feature: str,
-    seed: int = 0,
-    protocol: str = linear_probe.NAME,
-) -> dict[str, Any]:
-    """Probe one feature of two models; the figures of the second are named ``untrained_…``.
+    features: Sequence[str] = FEATURES,
+    protocol: Protocol = LINEAR_SVM,
+    work: Work | None = None,
+) -> dict[str, dict[str, Any]]:
+    """`probe_splits` for several rotation protocols; those that share a `Training` share its fits.
 
-    Both probes are fitted before the test labels are looked at.
+    Args:
+        trained: what the model makes of the shapes, by rotation protocol.
+        untrained: what the untrained model makes of them.
+        train: the training shapes, described in the result.
+        test: the test shapes; their labels are read once, after every fit.
+        view: points and seed; its rotation is not used.
+        features: the features to probe.
+        protocol: the protocol.
+        work: how much is done at a time.
     """
-    assert test.labels is not None
-    fitted = [codes.fit(train, feature, seed, protocol) for codes in (trained, untrained)]
-    predicted = [
-        probe.predict(getattr(codes.test, feature)) for probe, codes in zip(fitted, (trained, untrained), strict=True)
-    ]
-    figures: dict[str, Any] = {
-        "feature": feature,
-        "dimension": int(getattr(trained.train, feature).shape[1]),
-        "n_train": len(train),
-        "n_test": len(test),
-        "folds": fitted[0].folds,
-    }
-    for prefix, probe, guess in zip(("", "untrained_"), fitted, predicted, strict=True):
-        figures |= {
-            f"{prefix}{name}": value for name, value in score(guess, test.labels, test.classes, seed=seed).items()
+    for encoded in (*trained.values(), *untrained.values()):
+        for feature in features:
+            encoded.train.fit(feature, protocol, seed=view.seed, work=work)
+    labels = answers(test, train)
+    hashes = {"train": view.subsample_hash(train), "test": view.subsample_hash(test)}
+    made = {}
+    for rotation in trained:
+        pair = (trained[rotation], untrained[rotation])
+        probes = [
+            compare_feature(*pair, labels, feature=feature, protocol=protocol, seed=view.seed)[0]
+            for feature in features
+        ]
+        made[rotation] = {
+            **probes[0],
+            "protocol": protocol.identifier,
+            "protocol_settings": protocol.to_dict(),
+            "seed": view.seed,
+            "rotation": rotation,
+            "points": view.points or train.points.shape[1],
+            "subsample_sha256": hashes,
+            "classes": list(train.classes),
+            "version": __version__,
+            "probes": probes,
         }
-        figures |= {
-            f"{prefix}C": probe.c,
-            f"{prefix}cv_accuracy": {f"{c:g}": accuracy for c, accuracy in probe.cv_accuracy.items()},
-            f"{prefix}converged": probe.svm.converged,
-        }
-    right = [guess == test.labels for guess in predicted]
-    figures["gain"] = figures["accuracy"] - figures["untrained_accuracy"]
-    figures["gain_interval"] = mean_interval(right[0].astype(int) - right[1].astype(int), seed=seed)
-    return figures
+    return made
 
 
-def check_options(protocol: str, features: Sequence[str]) -> None:
-    """Refuse an unknown protocol or feature by name."""
-    if protocol not in PROTOCOLS:
-        raise InputError(f"--protocol {protocol}: unknown; choose from {', '.join(PROTOCOLS)}")
+def check_options(features: Sequence[str], rotation: str) -> None:
+    """Refuse an unknown feature or rotation by name."""
     for feature in features:
         if feature not in FEATURES:
             raise InputError(f"--feature {feature}: unknown; choose from all, {', '.join(FEATURES)}")
+    if rotation not in TURNS:
+        raise InputError(f"--rotation {rotation}: unknown; choose from {', '.join(TURNS)}")
 
 
 def labelled_splits(dataset: ShapeDataset) -> tuple[Shapes, Shapes]:
@@ -178,37 +193,51 @@ def labelled_splits(dataset: ShapeDataset) -> tuple[Shapes, Shapes]:
     Raises:
         InputError: a split or the labels are missing, or the test split has a class that train has not.
     """
+    train = training_split(dataset)
+    test = dataset["test"]
+    answers(test, train)
+    return train, test
+
+
+def training_split(dataset: ShapeDataset) -> Shapes:
+    """The train split of a dataset fit for probing; of the test split no more than that there is one.
+
+    Raises:
+        InputError: a split or the labels are missing.
+    """
     for split in ("train", "test"):
         if split not in dataset.splits:
             raise InputError(
                 f"{dataset.path}: has no {split} split, which a probe needs; prepare it with a test fraction"
             )
-    train, test = dataset["train"], dataset["test"]
-    if train.labels is None or test.labels is None:
+    train = dataset["train"]
+    if train.labels is None:
         raise InputError(f"{dataset.path}: its shapes have no labels, which a probe needs; give each class a folder")
-    unknown = sorted(set(test.labels.tolist()) - set(train.labels.tolist()))
+    return train
+
+
+def answers(test: Shapes, train: Shapes) -> npt.NDArray[np.int64]:
+    """The labels of the test shapes (n,), read once.
+
+    Raises:
+        InputError: there are none, or one is of a class that no training shape has.
+    """
+    labels = test.labels
+    if labels is None:
+        raise InputError("the test split has no labels, which a probe needs; give each class a folder")
+    assert train.labels is not None
+    unknown = sorted(set(labels.tolist()) - set(train.labels.tolist()))
     if unknown:
-        names = ", ".join(repr(dataset.classes[label]) for label in unknown)
+        names = ", ".join(repr(train.classes[label]) for label in unknown)
         raise InputError(
-            f"{dataset.path}: no training shape of {names}, which the test split holds; move some to train or "
-            "leave the class out"
+            f"no training shape of {names}, which the test split holds; move some to train or leave the class out"
         )
-    return train, test
+    return labels
 
 
 def default_points(config: dict[str, Any], dataset: ShapeDataset) -> int:
     """The points a run was trained with, or as many as the dataset has."""
     return min(int(config.get("points") or dataset.points), dataset.points)
-
-
-def describe_view(view: View, train: Shapes, test: Shapes) -> dict[str, Any]:
-    """What the probe's shapes looked like, exactly."""
-    return {
-        "seed": view.seed,
-        "rotation": view.rotation,
-        "points": view.points or train.points.shape[1],
-        "subsample_sha256": {"train": view.subsample_hash(train), "test": view.subsample_hash(test)},
-    }
 
 
 def describe_dataset(dataset: ShapeDataset) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def test_test_labels_change_neither_c_nor_predictions(run_folder, dataset_folder
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"protocol": "magic"}, "--protocol magic: unknown; choose from linear_svm_c_cv"),
+        ({"protocol": "few_shots"}, "--protocol few_shots: unknown; did you mean 'few_shot'.; choose from linear_svm_c_cv"),
         ({"feature": "magic"}, "--feature magic: unknown; choose from all, posterior_mean, encoder"),
         ({"rotation": "x"}, "--rotation x: unknown"),
         ({"points": 41}, "--points 41: the shapes have 40 points each"),
