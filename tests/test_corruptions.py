@@ -1,6 +1,7 @@
 """The fifteen corruptions of clouds."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -70,6 +71,16 @@ def test_one_seed_gives_the_same_digits_and_another_gives_others(name):
     np.testing.assert_array_equal(first, again)
     assert first.shape != other.shape or not np.array_equal(first, other)
     np.testing.assert_array_equal(cloud, before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_many_threads_find_what_one_finds(name):
+    cloud = box(200)
+    one = [corrupt(cloud, name, 2, rng(i)) for i in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        many = list(pool.map(lambda i: corrupt(cloud, name, 2, rng(i)), range(40)))
+    for first, second in zip(one, many, strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SIDES])

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import lu_factor, lu_solve
 from scipy.spatial.distance import cdist
 
 Cloud = npt.NDArray[np.float64]
@@ -77,7 +76,7 @@ def _bent(cloud: Cloud, severity: int, kernel: Kernel, rng: Generator) -> Cloud:
     a, g = rng.uniform(-math.pi, math.pi, (2, CONTROLS**3))
     step = np.stack([np.cos(a) * np.sin(g), np.sin(a) * np.sin(g), np.cos(g)], axis=1)
     step = np.concatenate([RBF_STEP[severity - 1] * step, np.zeros((4, 3))])
-    moved: Cloud = cloud + _basis(cloud, kernel) @ lu_solve(_system(kernel), step)
+    moved: Cloud = cloud + _basis(cloud, kernel) @ _solver(kernel) @ step
     return moved
 
 
@@ -89,11 +88,15 @@ def _basis(points: Cloud, kernel: Kernel) -> Cloud:
 
 
 @lru_cache(maxsize=2)
-def _system(kernel: Kernel) -> Any:
-    """The factors of the equations for the functions' weights, the same for every displacement."""
+def _solver(kernel: Kernel) -> Cloud:
+    """The inverse of the equations for the functions' weights, the same for every displacement.
+
+    Not SciPy's LU factors: its solver changes them while it runs, which another thread must not see.
+    """
     top = _basis(controls(), kernel)
     flat = top[:, CONTROLS**3 :]
-    return lu_factor(np.block([[top], [flat.T, np.zeros((4, 4))]]))
+    inverse: Cloud = np.linalg.inv(np.block([[top], [flat.T, np.zeros((4, 4))]]))
+    return inverse
 
 
 def controls() -> Cloud:

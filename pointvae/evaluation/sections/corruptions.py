@@ -59,8 +59,11 @@ def _charts(runs: Sequence[Evaluation]) -> str:
         drawn = line_chart(
             _lines(runs, names), title=f"Accuracy by severity, {title}", x_label="severity", y_label="accuracy, %"
         )
-        panels += f"<figure><h3>{title} <small>posterior mean; severity 0 is clean</small></h3>{drawn}</figure>"
-    return f'{legend(lines)}<div class="panels">{panels}</div>'
+        panels += f"<figure><h3>{title}</h3>{drawn}</figure>"
+    return (
+        '<p class="note">Accuracy of the posterior mean by severity, 0 being clean. Each panel has its own scale.</p>'
+        f'{legend(lines)}<div class="panels">{panels}</div>'
+    )
 
 
 def _lines(runs: Sequence[Evaluation], names: Sequence[str]) -> list[Series]:
@@ -95,12 +98,12 @@ def _summary(runs: Sequence[Evaluation]) -> str:
                 told = scores[subject][feature]
                 name = f"{escape(run.name)}, " if len(runs) > 1 else ""
                 rows.append([f"{name}{escape(FEATURE_WORDS[feature])}", escape(subject), *_figures(told)])
-    head = ["feature", "encoder", "clean, %", "mean error, %", "clean minus corrupted, points", "mCE"]
+    head = ["feature", "encoder", "clean, %", "mean error, %", "lost to clean, points", "mCE"]
     caption = (
         "Mean error: over all 75, with its standard error over shapes. mCE: errors of each corruption relative to "
         "the untrained encoder's, averaged; below 1 is better than untrained."
     )
-    return html_table(head, rows, kind="probes", caption=caption, figures=range(2, 6))
+    return f'<p class="note">{caption}</p>{html_table(head, rows, kind="probes", figures=range(2, 6))}'
 
 
 def _figures(told: Mapping[str, Any]) -> list[str]:
@@ -124,7 +127,8 @@ def _table(run: Evaluation, *, name: str) -> str:
     head += ["untrained", "CE"] if told and untrained else []
     body = ""
     for family, names in facts["families"].items():
-        body += f'<tr class="first"><th scope="row" colspan="{len(head)}">{escape(FAMILY_WORDS[family])}</th></tr>'
+        title = f"<strong>{FAMILY_WORDS[family]}</strong>"
+        body += f'<tr class="first"><th scope="row" colspan="{len(head)}">{title}</th></tr>'
         for corruption in names:
             cells = _scored(told, corruption) if told else _shifted(facts["shift"]["trained"], corruption)
             if told and untrained:
@@ -143,7 +147,7 @@ def _table(run: Evaluation, *, name: str) -> str:
         f"different shapes lie {facts['shift']['trained']['spread']:.2f} about their mean."
     )
     return (
-        f'<div class="scroll"><table class="corruptions"><caption>{caption}</caption><thead><tr>{top}</tr></thead>'
+        f'<p class="note">{caption}</p><div class="scroll"><table class="corruptions"><thead><tr>{top}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
