@@ -134,12 +134,15 @@ def measure_reconstruction(
     if halves:
         target, other = halves
         thinned = _thin(made, target.shape[1], seed)
+        same = again is not None and thinned.shape == made.shape  # nothing was drawn: as measured already
         figures["floor"] = {
             "points": int(target.shape[1]),
             "made_points": int(thinned.shape[1]),
             "from": "halves of the points" if again is None else "other points",
             "emd_points": min(int(thinned.shape[1]), EMD_POINTS),
-            "reconstruction": _describe(values(thinned, target, "reconstructions beside the floor")),
+            "reconstruction": _describe(
+                whole if same else values(thinned, target, "reconstructions beside the floor")
+            ),
             "same_shape": _describe(values(other[:, : thinned.shape[1]], target, "the floor")),
         }
     return Part(figures, whole | ({"emd_places": emd_places} if emd else {}))

@@ -38,12 +38,12 @@ def _columns(runs: Sequence[Evaluation]) -> list[tuple[str, Mapping[str, Any]]]:
     """The samples of each run, then the real shapes, once if all runs share them."""
     samples, real = [], []
     for run in runs:
-        part, name = run.metrics[PART], f"{escape(run.name)}, " if len(runs) > 1 else ""
+        part, name = run.metrics[PART], f"{escape(run.name)},<br>" if len(runs) > 1 else ""
         samples.append((f"{name}samples", part["samples"]))
         if "real" in part:
-            real.append((f"{name}real shapes", part["real"]))
+            real.append((f"{name}real<br>shapes", part["real"]))
     if len(real) == len(runs) and all(figures == real[0][1] for _, figures in real):
-        real = [("real shapes", real[0][1])]
+        real = [("real<br>shapes", real[0][1])]
     return [*samples, *real]
 
 

@@ -44,14 +44,14 @@ def _columns(runs: Sequence[Evaluation]) -> list[Column]:
     fewer: list[Column] = []
     floors: list[Column] = []
     for run in runs:
-        part, name = run.metrics[PART], f"{escape(run.name)}, " if len(runs) > 1 else ""
+        part, name = run.metrics[PART], f"{escape(run.name)},<br>" if len(runs) > 1 else ""
         whole.append((f"{name}{_counts(part)}", part["measures"]))
         if floor := part.get("floor"):
             if _counts(floor) != _counts(part):
                 fewer.append((f"{name}at {_counts(floor)}", floor["reconstruction"]))
-            floors.append((f"{name}another sample, {_counts(floor)}", floor["same_shape"]))
+            floors.append((f"{name}another sample,<br>{_counts(floor)}", floor["same_shape"]))
     if len(floors) == len(runs) and all(floor == floors[0][1] for _, floor in floors):
-        floors = [(f"another sample, {_counts(runs[0].metrics[PART]['floor'])}", floors[0][1])]
+        floors = [(f"another sample,<br>{_counts(runs[0].metrics[PART]['floor'])}", floors[0][1])]
     return [*whole, *fewer, *floors]
 
 

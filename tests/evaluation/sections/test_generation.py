@@ -26,12 +26,12 @@ def test_every_measure_stands_beside_that_of_real_shapes():
 
 def test_runs_stand_side_by_side_and_share_real_shapes_that_are_the_same():
     html = section([run("a"), run("b", 2)])
-    assert html.count(">a, samples<") == html.count(">b, samples<") == html.count(">real shapes<") == 1
+    assert html.count(">a,<br>samples<") == html.count(">b,<br>samples<") == html.count(">real<br>shapes<") == 1
 
 
 def test_real_shapes_may_be_absent():
     html = section([run("a", real=False)])
-    assert ">real shapes<" not in html and "training split" not in html
+    assert ">real<br>shapes<" not in html and "training split" not in html
 
 
 def test_names_are_escaped():

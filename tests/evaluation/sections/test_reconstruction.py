@@ -25,21 +25,21 @@ def test_every_measure_stands_with_its_error_and_its_floor():
             assert f"{value['mean']:.4g}<br><small>± {value['standard_error']:.2g}" in html
     for name in part["measures"]:
         assert f"<code>{name}</code> {'↑' if name.startswith('f_score') else '↓'}" in html
-    assert "another sample, 10 points" in html and "at 10 points" in html
+    assert "another sample,<br>10 points" in html and "at 10 points" in html
 
 
 def test_runs_stand_side_by_side_and_share_a_floor_that_is_the_same():
     html = section([run("a"), run("b", 2)])
     first_table = html.split("<details>")[0]
-    assert first_table.count("another sample, 10 points") == 1
-    for title in ("a, 20 points", "b, 20 points", "a, at 10 points", "b, at 10 points"):
+    assert first_table.count("another sample,<br>10 points") == 1
+    for title in ("a,<br>20 points", "b,<br>20 points", "a,<br>at 10 points", "b,<br>at 10 points"):
         assert first_table.count(f">{title}<") == 1
-    assert section([run("a"), run("b", 2, points=8)]).split("<details>")[0].count("another sample, ") == 2
+    assert section([run("a"), run("b", 2, points=8)]).split("<details>")[0].count("another sample,<br>") == 2
 
 
 def test_a_floor_at_the_full_count_needs_no_column_of_its_own():
     html = section([run("a", again=True)])
-    assert "another sample, 20 points" in html and ">at " not in html
+    assert "another sample,<br>20 points" in html and ">at " not in html
 
 
 def test_numbers_of_points_that_differ_are_told():
