@@ -164,14 +164,12 @@ def test_a_hierarchical_posterior_is_followed_along_one_path_a_shape():
 
 def test_a_shapes_path_does_not_depend_on_which_others_are_taken(monkeypatch):
     model = build_model(LADDER, 0, "LadderPointVAE").eval()
-    for weights in model.parameters():
-        weights.data.mul_(3)  # posteriors far from one another, so that another path has another gap
     run = partial(measure_sensitivity, {"m": Subject(model)}, SHAPES, VIEW, changes=only("turn", 40))
     whole = run().arrays["m_turn_gap"]
     monkeypatch.setattr(sensitivity, "SHAPES", 7)
     fewer = run().arrays
-    np.testing.assert_allclose(fewer["m_turn_gap"], whole[:, fewer["places"]], rtol=1e-4)
-    assert np.abs(run(seed=1).arrays["m_turn_gap"].mean() - fewer["m_turn_gap"].mean()) > 0
+    np.testing.assert_allclose(fewer["m_turn_gap"], whole[:, fewer["places"]], rtol=1e-3)
+    assert np.abs(run(seed=1).arrays["m_turn_gap"] / fewer["m_turn_gap"].mean() - 1).max() > 0.1  # the path matters
 
 
 @pytest.mark.parametrize("work", [Work(1, 1), Work(64, 2)], ids=str)

@@ -62,6 +62,16 @@ def test_a_logarithmic_axis_gives_equal_ratios_equal_room():
     assert heights[0] - heights[1] == pytest.approx(heights[1] - heights[2], abs=0.11)
 
 
+def test_a_logarithmic_horizontal_axis_gives_equal_ratios_equal_room():
+    across = [x for x, _ in places(chart(Series("a", [16, 64, 256], [1, 2, 3]), log_x=True))]
+    assert across[1] - across[0] == pytest.approx(across[2] - across[1], abs=0.11)
+
+
+def test_the_horizontal_axis_has_fractions_where_they_are_told():
+    line = Series("a", [0, 0.05, 0.1], [7, 8, 9])
+    assert ">0.04</text>" in chart(line, whole=False) and ">0.04</text>" not in chart(line)
+
+
 def test_what_is_not_finite_is_left_out():
     drawn = places(chart(Series("a", [1, 2, 3, 4], [1, math.nan, math.inf, 2])))
     assert len(drawn) == 2
