@@ -42,10 +42,11 @@ def _lead(runs: Sequence[Evaluation], *, labelled: bool) -> str:
         if labelled
         else "How far do the codes move when the shapes are worse"
     )
+    good = "Lines that stay level" if labelled else "Light cells"
     return (
         f"<p>{asked}: partly unseen, noisy, bent? {facts['shapes']:,} test shapes of {facts['points']:,} points go "
         f"through the {len(CORRUPTIONS)} corruptions of ModelNet40-C, each at severities 1 (mild) to 5. Nothing is "
-        "fitted anew. Lines that stay level are good. Of occlusion and lidar the severity is the side from which the "
+        f"fitted anew. {good} are good. Of occlusion and lidar the severity is the side from which the "
         "shape is seen (and the spacing of the lidar's rings), so these need not fall.</p>"
     )
 
@@ -144,7 +145,7 @@ def _table(run: Evaluation, *, name: str) -> str:
         "CE: error relative to the untrained encoder's."
         if told
         else f"Shift of the posterior mean{of}, in prior standard deviations (root mean square over dimensions); "
-        f"different shapes lie {facts['shift']['trained']['spread']:.2f} about their mean."
+        f"different shapes lie {facts['shift']['trained']['spread']:.2f} about their mean. The darker, the further."
     )
     return (
         f'<p class="note">{caption}</p><div class="scroll"><table class="corruptions"><thead><tr>{top}</tr></thead>'
