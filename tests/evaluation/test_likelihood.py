@@ -1,5 +1,6 @@
 """Importance-sampled likelihoods against a slow second implementation; exact answers are in the objectives' tests."""
 
+import json
 import math
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch.distributions import Normal
 
 from pointvae import InputError
-from pointvae.evaluation.likelihood import _noise, bound_and_nll, importance_nll
+from pointvae.evaluation.likelihood import _noise, bound_and_nll, importance_nll, measure_likelihood
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work
 from pointvae.models.build import build_model
@@ -134,3 +135,37 @@ def test_every_shape_has_draws_of_its_own_wherever_the_batch_begins():
     noise = _noise(range(4), 6, 5, seed=3)
     assert noise.shape == (6, 4, 5) and len(noise.unique()) == 6 * 4 * 5
     assert torch.equal(_noise(range(1, 3), 6, 5, seed=3), noise[:, 1:3])
+
+
+def test_the_part_tells_what_the_functions_do():
+    shapes, view = make_shapes(20, points=20), View(12, "z", 3)
+    part = measure_likelihood(small(), shapes, view, seed=4, quick=True)
+    bounds = bound_and_nll(small(), shapes, view, samples=32, seed=4)
+    found = part.figures["importance"]
+    assert found["nll"] == pytest.approx(bounds.nll) == pytest.approx(part.arrays["nll"].mean())
+    assert found["elbo"] == pytest.approx(bounds.elbo)
+    assert found["standard_error_of_draws"] == pytest.approx(bounds.standard_error)
+    assert found["effective_samples"] == pytest.approx(bounds.effective_samples)
+    assert found["standard_error_over_shapes"] == pytest.approx(part.arrays["nll"].std(ddof=1) / math.sqrt(20))
+    below = (part.arrays["effective_samples"] < 2).mean()
+    assert found["share_below_2_effective_samples"] == pytest.approx(below)
+    annealed, few = part.figures["annealed"], part.arrays["annealed_places"]
+    assert annealed["n_shapes"] == len(few) == 16 and annealed["leaps"] == 60
+    assert annealed["nll"] == pytest.approx(part.arrays["annealed_nll"].mean())
+    assert annealed["importance_nll_of_these"] == pytest.approx(part.arrays["nll"][few].mean())
+    assert annealed["gain"] == pytest.approx(annealed["importance_nll_of_these"] - annealed["nll"])
+    assert part.figures["points"] == 12 and not any(a.dtype == object for a in part.arrays.values())
+    json.dumps(part.figures, allow_nan=False)
+
+
+@pytest.mark.parametrize("work", [Work(16, jobs=1), Work(64, jobs=3)], ids=["one", "three"])
+def test_the_part_is_the_same_for_every_number_of_threads(work):
+    shapes = make_shapes(40, points=20)
+    one, other = (measure_likelihood(small(), shapes, quick=True, work=w) for w in (Work(32, jobs=2), work))
+    assert one.figures == other.figures
+
+
+def test_a_part_without_a_density_is_left_out_with_the_mend():
+    figures = measure_likelihood(small("chamfer"), SHAPES).figures
+    assert "chamfer" in figures["left_out"] and "mixture" in figures["left_out"]
+    assert "no shape" in measure_likelihood(small(), SHAPES[:0]).figures["left_out"]
