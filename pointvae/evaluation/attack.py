@@ -78,7 +78,7 @@ def _check_classes(subjects: Mapping[str, Subject], shapes: Shapes, places: Arra
 
 def _carry_out(ground: Ground, settings: AttackSettings, goals: Sequence[str], work: Work) -> Campaign:
     """Clean figures, the attacks of the plan, then those that need another's moves."""
-    first = [Attack(name, "linf", "kl", 0.0, "noise", 0, 1) for name in ground.subjects]
+    first = [Attack(name, "linf", "kl", 0.0, "none", 0, 1) for name in ground.subjects]
     plan = [*first, *_plan(ground, settings, goals)]
     with ExitStack() as stack:
         for subject in ground.subjects.values():

@@ -24,6 +24,7 @@ from pointvae.models.posteriors import Posterior
 from pointvae.randomness import generator_for
 
 FEATURE = "posterior_mean"
+NEAR = 0.005  # an attack without a bound starts near the shape: a cloud that has lost all form has poor slopes
 _PATH, _START, _NOISE, _SEARCH = 401, 402, 403, 404  # streams of each shape's draws
 
 Array = npt.NDArray[Any]
@@ -38,7 +39,8 @@ class Attack:
         norm: of the ball: ``linf`` or ``l2``.
         goal: what is maximised: ``margin``, ``kl`` or ``w2``.
         radius: unit-sphere lengths.
-        how: ``gradient``, ``noise`` (moves of exactly the radius), ``search`` (random, no gradients) or ``transfer``.
+        how: ``none``, ``gradient``, ``unbounded`` (a gradient too), ``noise`` (moves of exactly the radius),
+            ``search`` (random, no gradients) or ``transfer`` (moves made elsewhere).
         steps: of an ascent; for ``search`` the queries.
         tries: random starts, or draws of noise, of which each shape's best counts.
     """
@@ -141,6 +143,8 @@ class Ground:
         def draws(stream: int, number: int) -> list[torch.Generator]:
             return [generator_for(self.seed, stream, place, number, device=points.device) for place in places]
 
+        if attack.how == "none":
+            move = torch.zeros_like(points)
         if move is not None:
             return given(objective, points, move)
         if attack.how == "search":
@@ -148,7 +152,8 @@ class Ground:
         if attack.how == "noise":
             tries = [given(objective, points, ball.surface(count, draws(_NOISE, t))) for t in range(attack.tries)]
         else:
-            starts = [ball.inside(count, draws(_START, number)) for number in range(attack.tries)]
+            near = NEAR if attack.how == "unbounded" else 1.0
+            starts = [near * ball.inside(count, draws(_START, number)) for number in range(attack.tries)]
             tries = [ascend(objective, points, start, ball, steps=attack.steps) for start in starts]
         return best_of(tries)
 

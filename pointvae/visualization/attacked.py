@@ -19,8 +19,8 @@ Points = npt.NDArray[np.floating[Any]]
 
 EDGES = (0.5, 1.5, 3.0)
 """Where one shade of a move ends and the next begins, in radii of the ball."""
-SHADES = ("var(--soft)", "var(--s0)", "var(--s1)", "var(--wrong)")
-WORDS = ("hardly", "up to 1.5 radii", "up to 3 radii", "more")
+SHADES = ("var(--soft)", "var(--s2)", "var(--s1)", "var(--s4)")
+WORDS = ("less than half a radius", "up to 1.5 radii", "up to 3 radii", "more")
 _CELL = 1.7  # inches
 
 

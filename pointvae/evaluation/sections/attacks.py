@@ -17,6 +17,7 @@ UNTRAINED = 5  # the colour of untrained models throughout the report
 NORM_WORDS = {"linf": "L-inf: each coordinate within the radius", "l2": "L2: root mean square way within the radius"}
 NORM_NAMES = {"linf": "L-inf", "l2": "L2"}
 GOAL_WORDS = {"margin": "margin of the head", "kl": "KL of the posterior", "w2": "W2² of the posterior"}
+GOAL_NAMES = {"margin": "margin", "kl": "KL", "w2": "W2²"}
 CHECK_WORDS = {
     "rises_with_steps": "What is maximised rises with the steps",
     "rises_with_radius": "It rises with the radius",
@@ -57,9 +58,10 @@ def _lead(runs: Sequence[Evaluation]) -> str:
 
 def _curves(runs: Sequence[Evaluation]) -> str:
     facts = runs[0].metrics[PART]
-    panels, lines = "", _accuracy(runs, facts["norms"][0]) if facts["labelled"] else _shift(runs, facts["norms"][0])
-    for norm in facts["norms"]:
-        if facts["labelled"] and "margin" in facts["goals"]:
+    lines = _accuracy(runs, facts["norms"][0]) if _by_labels(facts) else _shift(runs, facts["norms"][0])
+    panels = ""
+    if _by_labels(facts):
+        for norm in facts["norms"]:
             chart = line_chart(
                 _accuracy(runs, norm),
                 title=f"Adversarial accuracy by radius, {NORM_NAMES[norm]}",
@@ -68,7 +70,8 @@ def _curves(runs: Sequence[Evaluation]) -> str:
                 whole=False,
             )
             panels += f"<figure><h3>Accuracy under attack <small>{NORM_WORDS[norm]}</small></h3>{chart}</figure>"
-        if "kl" in facts["goals"]:
+    if "kl" in facts["goals"]:
+        for norm in facts["norms"]:
             chart = line_chart(
                 _shift(runs, norm),
                 title=f"Shift of the posterior by radius, {NORM_NAMES[norm]}",
@@ -80,6 +83,10 @@ def _curves(runs: Sequence[Evaluation]) -> str:
             words = f"{NORM_WORDS[norm]}; log scale"
             panels += f"<figure><h3>Shift of the posterior <small>{words}</small></h3>{chart}</figure>"
     return f'{legend(lines)}<div class="panels">{panels}</div>'
+
+
+def _by_labels(facts: Mapping[str, Any]) -> bool:
+    return bool(facts["labelled"]) and "margin" in facts["goals"]
 
 
 def _accuracy(runs: Sequence[Evaluation], norm: str) -> list[Series]:
@@ -126,7 +133,7 @@ def _table(runs: Sequence[Evaluation]) -> str:
             for goal in facts["goals"]:
                 row, beside = (_middle(facts, name, norm, goal) for name in ("trained", "untrained"))
                 assert row is not None
-                title = f"{NORM_NAMES[norm]}, {GOAL_WORDS[goal]}"
+                title = f"{NORM_NAMES[norm]}, {GOAL_NAMES[goal]}"
                 rows.append([f"{escape(run.name)}: {title}" if len(runs) > 1 else title])
                 if facts["labelled"]:
                     low, high = row["accuracy_interval"]
@@ -156,7 +163,8 @@ def _table(runs: Sequence[Evaluation]) -> str:
         "far the posterior mean goes, by the spread of all shapes' means, so that models compare. Error: cd_l2_mean "
         "between what the attacked code decodes to and the shape before the attack."
     )
-    return html_table(head, rows, kind="attacks", caption=caption, figures=range(1, len(head)))
+    table = html_table(head, rows, kind="attacks", figures=range(1, len(head)))
+    return f'{table}<p class="note">{caption}</p>'
 
 
 def _middle(facts: Mapping[str, Any], name: str, norm: str, goal: str) -> dict[str, Any] | None:
@@ -187,7 +195,7 @@ def _told(row: Mapping[str, Any]) -> str:
     failed = "" if row["passed"] else " (fails)"
     if row["check"] == "unbounded_succeeds":
         return f"{NORM_NAMES[row['norm']]} {percent(row['weaker'])} % to {percent(row['stronger'])} %{failed}"
-    return f"{NORM_NAMES[row['norm']]} {row['goal']} {row['weaker']:.3g} to {row['stronger']:.3g}{failed}"
+    return f"{NORM_NAMES[row['norm']]} {GOAL_NAMES[row['goal']]} {row['weaker']:.3g} to {row['stronger']:.3g}{failed}"
 
 
 def _pictures(run: Evaluation) -> str:
