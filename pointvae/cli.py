@@ -223,6 +223,55 @@ def evaluate(
     )
 
 
+def attack(
+    run: str,
+    dataset: str,
+    norm: Literal["all", "linf", "l2"] = "all",
+    goal: Literal["all", "margin", "kl", "w2"] = "all",
+    radii: str = "0.002,0.005,0.01,0.02,0.05",
+    steps: int = 20,
+    restarts: int = 2,
+    shapes: int = 100,
+    points: int | None = None,
+    seed: int = 0,
+    jobs: int = -1,
+    out: str | None = None,
+) -> dict[str, Any]:
+    """Move the points of test shapes a little, such that a run's codes change the most, beside its untrained twin.
+
+    Args:
+        run: the run folder.
+        dataset: the dataset folder; where it has labels, linear heads are fitted to its train split.
+        norm: linf (each coordinate within the radius), l2 (root mean square way of a point within it), or all.
+        goal: margin (of the frozen linear head), kl or w2 (of the posterior), or all that are possible.
+        radii: unit-sphere lengths, joined by commas, in growing order.
+        steps: of each projected gradient ascent.
+        restarts: random starts of each ascent, and draws of random noise of the same size beside it.
+        shapes: how many are attacked, from every class in turn.
+        points: points of each shape; those of the training unless given.
+        seed: what shapes, starts and noise are drawn from.
+        jobs: threads; -1 for one on every core. No figure depends on it.
+        out: a folder for attack.json and attack.png; nothing is written unless given.
+    """
+    from pointvae.evaluation.attack_run import attack_run
+
+    return attack_run(
+        run,
+        dataset,
+        norm=norm,
+        goal=goal,
+        radii=radii,
+        steps=steps,
+        restarts=restarts,
+        shapes=shapes,
+        points=points,
+        seed=seed,
+        jobs=jobs,
+        out=out,
+        progress=True,
+    )
+
+
 def refine(
     run: str,
     new_run: str,
@@ -393,6 +442,7 @@ VERBS: dict[str, Verb] = {
     "embed": embed,
     "probe": probe,
     "evaluate": evaluate,
+    "attack": attack,
     "reconstruct": reconstruct,
     "sample": sample,
     "interpolate": interpolate,

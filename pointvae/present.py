@@ -16,10 +16,32 @@ def present(verb: str, result: Mapping[str, Any]) -> None:
         console.print(_splits(result))
     elif verb == "probe":
         console.print(accuracy_table([{**result, **probe} for probe in result.get("probes", [result])]))
+    elif verb == "attack":
+        console.print(_attacks(result))
+        for check in result["checks"]:
+            if not check["passed"]:
+                figures = f"{check['weaker']:.4g} to {check['stronger']:.4g}"
+                told = f"check failed: {check['check']}, {check['norm']}, {check['goal']}: {figures}"
+                console.print(told, style="bold", markup=False)
+        console.print(
+            f"checks of the attack: {sum(c['passed'] for c in result['checks'])} of {len(result['checks'])}"
+        )
+    elif verb == "evaluate":
+        if "rotations" in result.get("probes", {}):
+            console.print(accuracy_table(_probed(result)))
+    elif verb == "compare":
+        console.print(_comparison(result))
     elif verb == "demo":
         console.print(accuracy_table(result["rows"]))
     for name, value in result.items():
-        if verb == "probe" and name not in ("protocol", "points", "n_train", "n_test", "seed"):
+        if verb in ("probe", "attack") and name not in (
+            "protocol",
+            "points",
+            "n_train",
+            "n_test",
+            "n_shapes",
+            "seed",
+        ):
             continue
         if isinstance(value, float):
             console.print(f"{name}: {value:.5g}", markup=False)
@@ -40,6 +62,39 @@ def _splits(result: Mapping[str, Any]) -> Table:
         table.add_row(name, *[str(s["classes"].get(name, 0)) for s in splits.values()])
     table.add_row("all", *[str(s["shapes"]) for s in splits.values()], style="bold")
     return table
+
+
+def _attacks(result: Mapping[str, Any]) -> Table:
+    """Accuracy under attack with 95 % intervals, under random moves, and how far the code goes, by radius."""
+    title = "under attack: shapes still right in %, with the 95 % interval, beside noise of the same size"
+    told = "way: how far the code goes, in spreads of all codes"
+    table = Table(title=title, caption=told, box=None, padding=(0, 2, 0, 0))
+    for name in ("norm", "goal", "radius"):
+        table.add_column(name, no_wrap=True)
+    for name in ("trained", "noise", "way", "untrained", "noise", "way"):
+        table.add_column(name, justify="right", no_wrap=True)
+    names = list(result["subjects"])
+    clean = ["", "none", "0"]
+    for name in names:
+        clean += [_share(result["subjects"][name]["clean"], interval=name == "trained"), "", "0"]
+    table.add_row(*clean, end_section=True)
+    for norm in result["norms"]:
+        for goal in result["goals"]:
+            for index, radius in enumerate(result["radii"]):
+                cells = [norm, goal, f"{radius:g}"]
+                for name in names:
+                    row = result["subjects"][name][norm][goal][index]
+                    cells += [_share(row, interval=name == "trained"), _share(row["noise"], interval=False)]
+                    cells.append(f"{row['way_in_spreads']:.2f}")
+                table.add_row(*cells, end_section=index == len(result["radii"]) - 1)
+    return table
+
+
+def _share(row: Mapping[str, Any], *, interval: bool) -> str:
+    if "accuracy" not in row:
+        return "–"
+    low, high = row["accuracy_interval"]
+    return f"{100 * row['accuracy']:.1f}" + (f" ({100 * low:.0f}, {100 * high:.0f})" if interval else "")
 
 
 def accuracy_table(rows: Sequence[Mapping[str, Any]]) -> Table:
