@@ -39,7 +39,7 @@ def measure_protocols(
 
     Returns:
         For each of ``probes`` its ``protocol``, its ``protocol_settings``, the ``feature`` and the figures of
-        `pointvae.evaluation.probes.probe_run`. Arrays, named ``PROTOCOL_FEATURE_trained`` and ``…_untrained``: whether
+        `pointvae.evaluation.probes.probe_run`. Arrays, ``PROTOCOL_FEATURE_trained`` and ``…_untrained``: whether
         each test shape is classified rightly (n,), its share of right draws for each share of the labels (shares, n),
         or the accuracy of each few-shot draw (settings, draws), NaN where the setting is left out.
 

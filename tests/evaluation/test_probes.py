@@ -6,12 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from pointvae.data.dataset import ShapeDataset, load_dataset
+from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
 from pointvae.errors import InputError
-from pointvae.evaluation import probes
-from pointvae.evaluation.features import extract
+from pointvae.evaluation import probes, training
+from pointvae.evaluation.features import encode, extract
 from pointvae.evaluation.linear_probe import fit_probe
-from pointvae.evaluation.probes import probe_run
+from pointvae.evaluation.probes import probe_rotations, probe_run
+from pointvae.evaluation.protocols import Protocol
+from pointvae.evaluation.registry import PROTOCOLS
+from pointvae.evaluation.training import Encoded, encode_training
 from pointvae.evaluation.views import View
 from pointvae.hub import from_pretrained, untrained_twin
 
@@ -88,7 +91,7 @@ def test_test_labels_change_neither_c_nor_predictions(run_folder, dataset_folder
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"protocol": "few_shots"}, "--protocol few_shots: unknown; did you mean 'few_shot'.; choose from linear_svm_c_cv"),
+        ({"protocol": "few_shots"}, "--protocol few_shots: unknown; did you mean 'few_shot'.; choose from"),
         ({"feature": "magic"}, "--feature magic: unknown; choose from all, posterior_mean, encoder"),
         ({"rotation": "x"}, "--rotation x: unknown"),
         ({"points": 41}, "--points 41: the shapes have 40 points each"),
@@ -141,3 +144,72 @@ def test_a_dataset_without_a_test_split_is_refused(run_folder, dataset_folder, m
     monkeypatch.setattr(probes, "load_dataset", lambda _: dataset)
     with pytest.raises(InputError, match="has no test split, which a probe needs"):
         probe_run(run_folder, dataset_folder)
+
+
+class Watched(Shapes):
+    """Shapes that note when their labels are read."""
+
+    def __getattribute__(self, name):
+        if name == "labels":
+            LOG.append("test labels")
+        return super().__getattribute__(name)
+
+
+LOG: list[str] = []
+
+
+@pytest.mark.parametrize("protocol", ["linear_svm_c_cv", "logistic_c_cv", "knn", "few_shot", "label_efficiency"])
+@pytest.mark.parametrize("rotation", ["none", "z/so3"])
+def test_the_test_split_is_read_once_and_after_every_fit(run_folder, dataset_folder, monkeypatch, protocol, rotation):
+    LOG.clear()
+    small = {"few_shot": {"ways": [2], "shots": [2]}, "label_efficiency": {"shares": [0.5], "draws": 1}}
+    fields = PROTOCOLS[protocol].to_dict() | small.get(protocol, {}) | {"name": "small"}
+    read, fit = ShapeDataset.__getitem__, training.fit_task
+
+    def noted(self, split):
+        shapes = read(self, split)
+        if split == "test":
+            LOG.append("test split")
+            shapes = Watched(**{field.name: getattr(shapes, field.name) for field in dataclasses.fields(shapes)})
+        return shapes
+
+    def fitting(*arguments, **options):
+        LOG.append("fit")
+        fitted = fit(*arguments, **options)
+        LOG.append("fitted")
+        return fitted
+
+    monkeypatch.setattr(ShapeDataset, "__getitem__", noted)
+    monkeypatch.setattr(training, "fit_task", fitting)
+    probe_run(run_folder, dataset_folder, protocol=Protocol.from_dict(fields), rotation=rotation)
+    assert LOG == ["fit", "fitted"] * 4 + ["test split", "test labels"]
+
+
+def test_what_is_fitted_holds_nothing_of_the_test_split(dataset_folder, run_folder):
+    dataset, model = load_dataset(dataset_folder), from_pretrained(run_folder)
+    made = encode_training(model, dataset["train"], View(24))
+    assert len(made.codes.posterior_mean) == len(made.labels) == 30
+    assert [field.name for field in dataclasses.fields(made)] == ["codes", "labels", "classes", "_fitted"]
+
+
+def test_training_about_the_axis_and_testing_freely_shares_the_fit(run_folder, dataset_folder, monkeypatch):
+    dataset, fits = load_dataset(dataset_folder), []
+    fit = training.fit_task
+
+    def counted(protocol, *arguments, **options):
+        fits.append(protocol.name)
+        return fit(protocol, *arguments, **options)
+
+    monkeypatch.setattr(training, "fit_task", counted)
+    train, test, pair = dataset["train"], dataset["test"], []
+    for model in (from_pretrained(run_folder), untrained_twin(run_folder)):
+        turned = encode_training(model, train, View(24, "z"))
+        tests = {"z": encode(model, test, View(24, "z")), "z/so3": encode(model, test, View(24, "so3"))}
+        pair.append({rotation: Encoded(turned, codes) for rotation, codes in tests.items()})
+    found = probe_rotations(*pair, train, test, View(24))
+    assert len(fits) == 4
+    for rotation, figures in found.items():
+        alone = probe_run(run_folder, dataset_folder, rotation=rotation)
+        assert figures == {name: value for name, value in alone.items() if name not in ("dataset", "run")}
+    assert found["z"]["C"] == found["z/so3"]["C"]
+    assert found["z"]["confusion_matrix"] != found["z/so3"]["confusion_matrix"]

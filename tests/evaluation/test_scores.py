@@ -42,3 +42,25 @@ def test_the_interval_follows_its_seed(monkeypatch):
 
 def test_all_right_has_no_spread():
     assert mean_interval(np.ones(10, bool)) == [1.0, 1.0]
+
+
+def test_an_interval_of_few_levels_is_that_of_resampling_them():
+    rng = np.random.default_rng(1)
+    values = rng.integers(0, 6, 120) / 5
+    means = [rng.choice(values, size=120).mean() for _ in range(10_000)]
+    np.testing.assert_allclose(mean_interval(values), np.quantile(means, [0.025, 0.975]), atol=0.01)
+
+
+@pytest.mark.parametrize("chunk", [1000, 1 << 20])
+def test_an_interval_of_real_values_is_that_of_resampling_them_in_chunks_of_any_size(monkeypatch, chunk):
+    monkeypatch.setattr("pointvae.evaluation.scores.CHUNK", chunk)
+    monkeypatch.setattr("pointvae.evaluation.scores.RESAMPLES", 3000)
+    rng = np.random.default_rng(2)
+    values = rng.exponential(size=100)
+    means = [rng.choice(values, size=100).mean() for _ in range(3000)]
+    np.testing.assert_allclose(mean_interval(values), np.quantile(means, [0.025, 0.975]), atol=0.03)
+    assert mean_interval(values, seed=1) == mean_interval(values, seed=1) != mean_interval(values, seed=2)
+
+
+def test_halves_are_not_cut_off():
+    assert mean_interval([0.5] * 9) == [0.5, 0.5]
