@@ -163,9 +163,30 @@ def test_threads_batches_and_the_store_change_no_digit(tmp_path):
         assert all(np.array_equal(found.arrays[name], array) for name, array in expected.arrays.items())
 
 
-def test_another_seed_draws_other_shapes_and_points():
-    found = [measure_generation(boxes(30, 0, 20), boxes(9, 1), seed=seed) for seed in (0, 1)]
-    assert found[0].figures["samples"] != found[1].figures["samples"]
+def test_the_standard_error_is_the_spread_over_random_halves_of_both_sets():
+    samples, reference = boxes(11, 0), boxes(11, 1)
+    found = measure_generation(samples, reference).figures["samples"]
+    drawn = [
+        each[np.random.default_rng((0, 0, stream)).permutation(11)]
+        for stream, each in enumerate((samples, reference))
+    ]
+    rng, values = np.random.default_rng((0, 2)), []
+    for _ in range(100):
+        a, b = (torch.from_numpy(each[np.sort(rng.permutation(11)[:5])]).double() for each in drawn)
+        both = torch.cat([a, b])
+        table = np.stack([chamfer_distance(both, each.expand_as(both)).numpy() for each in both])
+        values.append(nearest_neighbour_accuracy(table[:5, :5], table[:5, 5:], table[5:, 5:]))
+    assert found["1_nna_cd_l2_mean"]["standard_error"] == pytest.approx(np.std(values, ddof=1))
+
+
+def test_another_seed_draws_other_shapes():
+    places = [measure_generation(boxes(5, 0), boxes(30, 1), seed=seed).arrays["places"] for seed in (0, 0, 1)]
+    assert np.array_equal(places[0], places[1]) and not np.array_equal(places[0], places[2])
+
+
+def test_another_seed_draws_other_points():
+    found = [measure_generation(boxes(9, 0, 20), boxes(9, 1), seed=seed) for seed in (0, 1)]
+    assert value(found[0], "samples", "mmd_cd_l2_mean") != value(found[1], "samples", "mmd_cd_l2_mean")
 
 
 def test_what_cannot_be_measured_is_refused():
