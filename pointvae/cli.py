@@ -164,22 +164,23 @@ def probe(
     dataset: str,
     protocol: str = "linear_svm_c_cv",
     feature: Literal["all", "posterior_mean", "encoder"] = "all",
-    rotation: Literal["none", "z", "so3"] = "none",
+    rotation: Literal["none", "z", "z/so3", "so3"] = "none",
     points: int | None = None,
     batch_size: int = 64,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Classify a run's frozen features with a linear SVM, beside the untrained encoder's.
+    """Classify a run's frozen features by a named protocol, beside the untrained encoder's.
 
     Args:
         run: the run folder.
         dataset: the dataset folder, with labels; its test split is scored once.
-        protocol: linear_svm_c_cv: standardised, C by stratified cross-validation on train only.
+        protocol: linear_svm_c_cv, logistic_c_cv, knn, label_efficiency, few_shot; one of the literature's, such as
+            foldingnet-c1 or crosspoint-c001; or a .json file with one of your own.
         feature: posterior_mean, encoder (before the head), or all.
-        rotation: how train and test shapes are turned: none, z (about the up axis), so3.
+        rotation: how shapes are turned: none, z (about the up axis), so3; z/so3: train by z, test by so3.
         points: points of each shape; those of the training unless given.
         batch_size: shapes a step.
-        seed: what subsets, rotations and folds are drawn from.
+        seed: what subsets, rotations, folds and draws are made from.
     """
     from pointvae.evaluation.probes import probe_run
 

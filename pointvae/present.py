@@ -15,7 +15,7 @@ def present(verb: str, result: Mapping[str, Any]) -> None:
     if verb == "inspect":
         console.print(_splits(result))
     elif verb == "probe":
-        console.print(accuracy_table([{**result, **probe} for probe in result.get("probes", [result])]))
+        console.print(accuracy_table(_rows(result), f"{result['protocol']} on frozen features"))
     elif verb == "attack":
         console.print(_attacks(result))
         for check in result["checks"]:
@@ -97,15 +97,33 @@ def _share(row: Mapping[str, Any], *, interval: bool) -> str:
     return f"{100 * row['accuracy']:.1f}" + (f" ({100 * low:.0f}, {100 * high:.0f})" if interval else "")
 
 
-def accuracy_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Linear-SVM accuracy of frozen features in percent, with 95 % intervals, beside the untrained encoder."""
-    table = Table(title="linear SVM on frozen features: accuracy in %, with its 95 % interval")
-    for name in ("run", "feature", "rotation"):
+def _rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row for each feature that was probed, and each setting of a protocol with several."""
+    rows = [{**result, **probe} for probe in result.get("probes", [result])]
+    return [{**row, **setting} for row in rows for setting in row.get("settings", [{}])]
+
+
+def setting_words(row: Mapping[str, Any]) -> str:
+    """A setting of a protocol with several, such as ``5-way 10-shot``; empty of one without."""
+    if "ways" in row:
+        return f"{row['ways']}-way {row['shots']}-shot"
+    return f"{100 * row['share']:g} % of labels" if "share" in row else ""
+
+
+def accuracy_table(rows: Sequence[Mapping[str, Any]], title: str = "linear SVM on frozen features") -> Table:
+    """Accuracy of frozen features in percent, with 95 % intervals, beside the untrained encoder."""
+    table = Table(title=f"{title}: accuracy in %, with its 95 % interval")
+    several = any(setting_words(row) for row in rows)
+    for name in ("run", "feature", "rotation", *["setting"] * several):
         table.add_column(name, no_wrap=True)
     for name in ("trained", "untrained"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         cells = [str(row["run"]), str(row["feature"]).replace("_", " "), str(row["rotation"])]
+        cells += [setting_words(row)] * several
+        if "left_out" in row:
+            table.add_row(*cells, "left out", "")
+            continue
         for prefix in ("", "untrained_"):
             low, high = row[f"{prefix}accuracy_interval"]
             cells.append(f"{100 * row[f'{prefix}accuracy']:.1f} ({100 * low:.1f}, {100 * high:.1f})")
