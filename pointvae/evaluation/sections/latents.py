@@ -43,7 +43,7 @@ def _health(runs: Sequence[Evaluation]) -> str:
         [row for row in rows if any(cell != "–" for cell in row[1:])],
         kind="summary",
         figures=range(1, len(runs) + 1),
-        caption=f"Nats a shape, {escape(facts['group'])}, unless said otherwise; ± is a standard error.",
+        caption="Nats a shape, unless said otherwise; ± is a standard error.",
     )
 
 
@@ -66,15 +66,27 @@ def _units(run: Evaluation) -> str:
     return _both(lambda f: f"{f['active_units']} of {run.metrics[INFORMATION]['dimensions']}")(run)
 
 
+def _group(run: Evaluation) -> str:
+    facts = run.metrics[INFORMATION]
+    return f"{facts['dimensions']}<br><small>{escape(facts['group'])}</small>"
+
+
+def _two(value: float) -> str:
+    """Two places, and no minus before a nought."""
+    return f"{round(value, 2) + 0.0:.2f}"
+
+
 def _information(f: Figures) -> str:
     saturated = " saturated" if f["saturated"] else ""
-    told = f"{f['mutual_information']:.2f} ± {f['mutual_information_standard_error']:.2f}"
+    told = f"{_two(f['mutual_information'])} ± {f['mutual_information_standard_error']:.2f}"
     return f"{told} of {f['ceiling']:.2f}{saturated}"
 
 
 def _distance(f: Figures) -> str:
     found = f["prior_distance"]
-    return f"{1000 * found['mmd2']:.2f} ± {1000 * found['standard_error']:.2f} (chance {1000 * found['null_95']:.2f})"
+    return (
+        f"{_two(1000 * found['mmd2'])} ± {1000 * found['standard_error']:.2f} (chance {1000 * found['null_95']:.2f})"
+    )
 
 
 def _bound(run: Evaluation) -> str:
@@ -89,9 +101,12 @@ def _nll(kind: str) -> Callable[[Evaluation], str]:
         found = run.metrics.get(LIKELIHOOD, {}).get(kind)
         if found is None:
             return "–"
+        here = found.get("importance_nll_of_these")
+        same = "" if here is None else f", where importance sampling gives {here:.3f}"
         return (
             f"<strong>{found['nll']:.3f} ± {found['standard_error_over_shapes']:.3f}</strong><br><small>"
-            f"{found['n_shapes']} shapes; {found['effective_samples']:.1f} of {found['draws']} draws count</small>"
+            f"{found['effective_samples']:.1f} of {found['draws']} draws count;<br>"
+            f"{found['n_shapes']} shapes{same}</small>"
         )
 
     return cell
@@ -103,11 +118,12 @@ def _gain(run: Evaluation) -> str:
 
 
 _ROWS: tuple[tuple[str, Callable[[Evaluation], str]], ...] = (
+    ("dimensions measured", _group),
     ("active units", _units),
-    ("KL to the prior", _both(lambda f: f"{f['kl']:.2f}")),
+    ("KL to the prior", _both(lambda f: _two(f["kl"]))),
     ("mutual information of code and shape", _both(_information)),
-    ("aggregate to the prior (KL minus information)", _both(lambda f: f"{f['marginal_kl']:.2f}")),
-    ("of that, common to the dimensions", _both(lambda f: f"{f['total_correlation']:.2f}")),
+    ("aggregate to the prior (KL minus information)", _both(lambda f: _two(f["marginal_kl"]))),
+    ("of that, common to the dimensions", _both(lambda f: _two(f["total_correlation"]))),
     ("aggregate to the prior, MMD² × 1000", _both(_distance)),
     ("mean posterior deviation, prior 1", _both(lambda f: f"{f['posterior_std']:.3f}")),
     ("minus the bound, nats per point", _bound),
@@ -139,8 +155,9 @@ def _spectra(runs: Sequence[Evaluation]) -> str:
     if not panels:
         return ""
     return (
-        f'{legend(lines) if len(lines) > 1 else ""}<div class="panels">{panels}</div><p class="note">A dimension at '
-        "0 is unused; a dimension whose KL is well above its information sits off the prior for every shape alike.</p>"
+        f'{legend(lines) if len(lines) > 1 else ""}<div class="panels">{panels}</div>'
+        '<p class="note">A dimension at 0 is unused; '
+        "one whose KL is well above its information sits off the prior for every shape alike.</p>"
     )
 
 
