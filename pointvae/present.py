@@ -15,7 +15,7 @@ def present(verb: str, result: Mapping[str, Any]) -> None:
     if verb == "inspect":
         console.print(_splits(result))
     elif verb == "probe":
-        console.print(accuracy_table(_rows(result), f"{result['protocol']} on frozen features"))
+        console.print(accuracy_table(_rows(result), f"{result['protocol']} on frozen features, rotation {result['rotation']}"))
     elif verb == "attack":
         console.print(_attacks(result))
         for check in result["checks"]:
@@ -114,13 +114,13 @@ def accuracy_table(rows: Sequence[Mapping[str, Any]], title: str = "linear SVM o
     """Accuracy of frozen features in percent, with 95 % intervals, beside the untrained encoder."""
     table = Table(title=f"{title}: accuracy in %, with its 95 % interval")
     several = any(setting_words(row) for row in rows)
-    for name in ("run", "feature", "rotation", *["setting"] * several):
+    for name in ("feature", "setting") if several else ("run", "feature", "rotation"):
         table.add_column(name, no_wrap=True)
     for name in ("trained", "untrained"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         cells = [str(row["run"]), str(row["feature"]).replace("_", " "), str(row["rotation"])]
-        cells += [setting_words(row)] * several
+        cells = [cells[1], setting_words(row)] if several else cells
         if "left_out" in row:
             table.add_row(*cells, "left out", "")
             continue
