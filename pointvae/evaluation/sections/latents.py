@@ -77,7 +77,7 @@ def _two(value: float) -> str:
 
 
 def _information(f: Figures) -> str:
-    saturated = " saturated" if f["saturated"] else ""
+    saturated = "<br>saturated" if f["saturated"] else ""
     told = f"{_two(f['mutual_information'])} ± {f['mutual_information_standard_error']:.2f}"
     return f"{told} of {f['ceiling']:.2f}{saturated}"
 
@@ -102,7 +102,7 @@ def _nll(kind: str) -> Callable[[Evaluation], str]:
         if found is None:
             return "–"
         here = found.get("importance_nll_of_these")
-        same = "" if here is None else f", where importance sampling gives {here:.3f}"
+        same = "" if here is None else f";<br>importance sampling on these {here:.3f}"
         return (
             f"<strong>{found['nll']:.3f} ± {found['standard_error_over_shapes']:.3f}</strong><br><small>"
             f"{found['effective_samples']:.1f} of {found['draws']} draws count;<br>"

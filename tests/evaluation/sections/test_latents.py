@@ -59,7 +59,7 @@ def test_it_tells_every_figure_beside_the_untrained_one(metrics, names):
         own = metrics["likelihood"][kind]
         assert f"{own['nll']:.3f} ± {own['standard_error_over_shapes']:.3f}" in text
         assert f"{own['effective_samples']:.1f} of {own['draws']} draws" in text
-    assert f"sampling gives {metrics['likelihood']['annealed']['importance_nll_of_these']:.3f}" in text
+    assert f"sampling on these {metrics['likelihood']['annealed']['importance_nll_of_these']:.3f}" in text
     assert "-0.00" not in text and "8 all dimensions" in text
     assert "KL by dimension" in text and "Mutual information by dimension" in text and "drift" in text
     assert ("b & c" in text) == (len(names) > 1)
