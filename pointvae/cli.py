@@ -202,26 +202,65 @@ def evaluate(
     dataset: str,
     out: str | None = None,
     quick: bool = False,
+    full: bool = False,
+    parts: str | None = None,
     points: int | None = None,
     batch_size: int = 64,
+    jobs: int = -1,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Evaluate a run on a dataset: probes, latents, reconstructions, into metrics.json and report.html.
+    """Evaluate a run on a dataset: everything, into metrics.json, evaluation.npz and report.html.
 
     Args:
         run: the run folder.
-        dataset: the dataset folder.
-        out: the folder for the two files; the run folder unless given.
-        quick: take at most 1,000 training and 500 test shapes.
+        dataset: the dataset folder; its test split is measured, its train split fits probes.
+        out: the folder for the files; the run folder unless given.
+        quick: take at most 1,000 training and 500 test shapes, and less of everything.
+        full: take all test shapes for the corruptions, not 1,000.
+        parts: only some, joined by commas: probes, protocols, sensitivity, clustering, retrieval, consistency,
+            latents, information, likelihood, drift, disentanglement, reconstruction, generation, corruptions,
+            attacks, pictures.
         points: points of each shape; those of the training unless given.
-        batch_size: shapes a step.
-        seed: what subsets, rotations and folds are drawn from.
+        batch_size: shapes in the model's hands at a time; no figure depends on it.
+        jobs: threads; -1 for one on every core; no figure depends on it.
+        seed: what every random draw is made from.
     """
-    from pointvae.evaluation.report import evaluate_run
+    from pointvae.evaluation.runs import evaluate_run
 
     return evaluate_run(
-        run, dataset, out=out, quick=quick, points=points, batch_size=batch_size, seed=seed, progress=True
+        run,
+        dataset,
+        out=out,
+        quick=quick,
+        full=full,
+        parts=parts.split(",") if parts is not None else None,
+        points=points,
+        batch_size=batch_size,
+        jobs=jobs,
+        seed=seed,
+        progress=True,
     )
+
+
+def compare(
+    runs: list[str],
+    dataset: str | None = None,
+    out: str | None = None,
+    quick: bool = False,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Hold evaluated runs against the first one, shape by shape and over training seeds.
+
+    Args:
+        runs: run folders, or folders that their evaluations were written to; the first one is the baseline.
+        dataset: evaluate the runs that have not been evaluated yet on this dataset folder.
+        out: a folder for comparison.json and one report.html with all runs side by side.
+        quick: evaluate them quickly.
+        seed: what intervals are drawn from.
+    """
+    from pointvae.evaluation.runs import compare_runs
+
+    return compare_runs(runs, dataset=dataset, out=out, quick=quick, seed=seed, progress=True)
 
 
 def attack(
@@ -443,6 +482,7 @@ VERBS: dict[str, Verb] = {
     "embed": embed,
     "probe": probe,
     "evaluate": evaluate,
+    "compare": compare,
     "attack": attack,
     "reconstruct": reconstruct,
     "sample": sample,

@@ -111,7 +111,7 @@ def parser_for(name: str, verb: Verb) -> ArgumentParser:
 
 
 def _as_written(argv: Sequence[str], verb: Verb) -> list[str]:
-    """Allow what people type: --num-nodes for --num_nodes, and --resume for --resume true."""
+    """Allow what people type: --num-nodes for --num_nodes, --resume for --resume true, and several names in a row."""
     switches = {name for name, kind in verb.__annotations__.items() if kind in (bool, "bool")}
     out: list[str] = []
     for i, token in enumerate(argv):
@@ -125,7 +125,17 @@ def _as_written(argv: Sequence[str], verb: Verb) -> list[str]:
                 equals, value = ("", "") if following in ("true", "false") else ("=", "true")
             token = f"--{option}{equals}{value}"
         out.append(token)
-    return out
+    return _joined(out) if next(iter(verb.__annotations__.values()), "") == "list[str]" else out
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """The names that stand alone as one list, for a verb that takes many: what follows `--option` is its value."""
+    names: list[str] = []
+    others: list[str] = []
+    for before, token in zip(["", *argv], argv, strict=False):
+        valued = before.startswith("--") and "=" not in before and before not in ("--json", "--help")
+        (others if token.startswith("-") or valued else names).append(token)
+    return [json.dumps(names), *others] if names else others
 
 
 def _summary(verb: Verb) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pointvae.data.prepare import prepare
-from pointvae.evaluation.report import compare_runs
+from pointvae.evaluation.runs import compare_runs, evaluate_run
 from pointvae.models.build import build_model
 from pointvae.objectives import ELBO, Consistency
 from pointvae.objectives.base import Objective
@@ -17,6 +17,8 @@ from pointvae.training.fit import fit
 logger = logging.getLogger(__name__)
 
 SHOWN = ("feature", "accuracy", "accuracy_interval", "untrained_accuracy", "untrained_accuracy_interval", "C")
+ROTATIONS = ("none", "z")
+PARTS = ("probes", "retrieval", "consistency", "latents", "information", "drift", "reconstruction", "pictures")
 POINTS = 256
 MODEL = {"encoder": "pointnet", "decoder": "mlp", "latent_dim": 128, "points": POINTS}
 
@@ -59,11 +61,12 @@ def demo(
         fit(build_model(MODEL, seed), dataset, run, objective, **settings)
     logger.info("probing both, aligned and turned about the up axis, beside the untrained encoder")
     runs = [folder / name for name in objectives]
-    made = compare_runs(runs, dataset, out=folder, title="pointvae demo", progress=progress)
+    found = [evaluate_run(run, dataset, parts=PARTS, seed=seed, progress=progress) for run in runs]
+    made = compare_runs(runs, out=folder, title="pointvae demo", seed=seed)
     rows = [
         {"run": run["run"], "rotation": rotation} | {name: probe[name] for name in SHOWN}
-        for run in made["runs"]
-        for rotation, probes in run["probes"].items()
-        for probe in probes["probes"]
+        for run in found
+        for rotation in ROTATIONS
+        for probe in run["probes"]["rotations"][rotation]["probes"]
     ]
     return {"rows": rows, "report": made["report"], "seconds": time.monotonic() - started}

@@ -15,7 +15,9 @@ def present(verb: str, result: Mapping[str, Any]) -> None:
     if verb == "inspect":
         console.print(_splits(result))
     elif verb == "probe":
-        console.print(accuracy_table(_rows(result), f"{result['protocol']} on frozen features, rotation {result['rotation']}"))
+        console.print(
+            accuracy_table(_rows(result), f"{result['protocol']} on frozen features, rotation {result['rotation']}")
+        )
     elif verb == "attack":
         console.print(_attacks(result))
         for check in result["checks"]:
@@ -108,6 +110,38 @@ def setting_words(row: Mapping[str, Any]) -> str:
     if "ways" in row:
         return f"{row['ways']}-way {row['shots']}-shot"
     return f"{100 * row['share']:g} % of labels" if "share" in row else ""
+
+
+def _probed(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every linear probe of an evaluation."""
+    return [
+        {"run": result["run"], "rotation": rotation, **probe}
+        for rotation, found in result["probes"]["rotations"].items()
+        for probe in found["probes"]
+    ]
+
+
+def _comparison(result: Mapping[str, Any]) -> Table:
+    """Each figure of every run, with its difference to the first run's where its interval excludes 0."""
+    table = Table(title=f"means over {result['n_shapes']} test shapes; in brackets the difference to the first run")
+    table.add_column("figure")
+    for run in result["runs"]:
+        table.add_column(run["run"], justify="right")
+    pairs = {(pair["run"], pair["figure"]): pair for pair in result["pairs"]}
+    for name, facts in result["figures"].items():
+        cells = []
+        for run in result["runs"]:
+            told, pair = run["figures"][name], pairs.get((run["run"], name))
+            beside = ""
+            if pair is not None:
+                low, high = pair["interval"]
+                beside = f" ({pair['difference']:+.3g}{'' if low <= 0 <= high else ' *'})"
+            cells.append("" if told is None else f"{told['mean']:.4g}{beside}")
+        table.add_row(facts["words"], *cells)
+    table.caption = (
+        "*: the 95 % interval over test shapes excludes 0; a difference of methods takes several seeds of each"
+    )
+    return table
 
 
 def accuracy_table(rows: Sequence[Mapping[str, Any]], title: str = "linear SVM on frozen features") -> Table:

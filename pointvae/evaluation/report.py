@@ -3,90 +3,39 @@
 from __future__ import annotations
 
 import inspect
-import json
-import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from pointvae.errors import InputError
 from pointvae.evaluation import linear_probe
 from pointvae.evaluation import report_figures as figures
 from pointvae.evaluation import report_tables as tables
-from pointvae.evaluation.evaluate import evaluate
-from pointvae.evaluation.results import Evaluation
+from pointvae.evaluation.comparison import compare_evaluations
+from pointvae.evaluation.registry import LINEAR_SVM
+from pointvae.evaluation.results import METRICS, Evaluation
+from pointvae.evaluation.sections import (
+    attacks,
+    clustering,
+    comparison,
+    corruptions,
+    generation,
+    latents,
+    probes,
+    reconstruction,
+    retrieval,
+    sensitivity,
+)
 from pointvae.version import __version__
 from pointvae.writing import write_text
 
-REPORT, METRICS = "report.html", "metrics.json"
+REPORT = "report.html"
+
+Runs = Sequence[Evaluation]
 
 
-def evaluate_run(
-    run: str | Path,
-    dataset: str | Path,
-    *,
-    out: str | Path | None = None,
-    quick: bool = False,
-    points: int | None = None,
-    batch_size: int = 64,
-    seed: int = 0,
-    progress: bool = False,
-) -> dict[str, Any]:
-    """Evaluate a run and write ``metrics.json`` and ``report.html``.
-
-    Args:
-        run: the run folder.
-        dataset: the dataset folder.
-        out: where the two files go; the run folder when absent.
-        quick: take at most 1,000 training and 500 test shapes.
-        points: points of each shape that the model sees; those of the training run when absent.
-        batch_size: shapes a step.
-        seed: what every random draw is made from.
-        progress: show bars on stderr.
-
-    Returns:
-        The figures, with ``report``: the report's path.
-
-    Raises:
-        InputError: the run, the dataset, an option or ``out`` is at fault; nothing was written.
-    """
-    folder = _folder(out or run)
-    made = evaluate(run, dataset, quick=quick, points=points, batch_size=batch_size, seed=seed, progress=progress)
-    return _write(folder, [made], made.metrics)
-
-
-def compare_runs(
-    runs: Sequence[str | Path],
-    dataset: str | Path,
-    *,
-    out: str | Path,
-    title: str | None = None,
-    quick: bool = False,
-    points: int | None = None,
-    batch_size: int = 64,
-    seed: int = 0,
-    progress: bool = False,
-) -> dict[str, Any]:
-    """Evaluate several runs on one dataset and write one ``metrics.json`` and one ``report.html`` for all.
-
-    Returns:
-        ``runs``: the figures of each run, in order, and ``report``: the report's path. For the arguments and what is
-        raised see `evaluate_run`.
-    """
-    if not runs:
-        raise InputError("no run to compare: name at least one run folder")
-    folder = _folder(out)
-    made = [
-        evaluate(run, dataset, quick=quick, points=points, batch_size=batch_size, seed=seed, progress=progress)
-        for run in runs
-    ]
-    return _write(folder, made, {"runs": [each.metrics for each in made]}, title)
-
-
-def write_report(runs: Sequence[Evaluation], path: str | Path, *, title: str | None = None) -> None:
+def write_report(runs: Runs, path: str | Path, *, title: str | None = None) -> None:
     """Write the report of one run, or of several on the same dataset side by side.
 
     Args:
@@ -97,22 +46,15 @@ def write_report(runs: Sequence[Evaluation], path: str | Path, *, title: str | N
     write_text(Path(path), report_html(runs, title))
 
 
-def report_html(runs: Sequence[Evaluation], title: str | None = None) -> str:
+def report_html(runs: Runs, title: str | None = None) -> str:
     """The report as a string."""
     dataset = runs[0].metrics["dataset"]["name"]
     title = title or f"{' and '.join(run.name for run in runs)} on {dataset}"
-    sections = [
-        ("summary", "At a glance", _summary(runs)),
-        ("trained", "What was trained", tables.facts_table(runs) + tables.dataset_table(runs[0])),
-        ("probes", "Linear probes", _probes(runs)),
-        ("curves", "Training", figures.curves(runs)),
-        ("latents", "What the latents carry", figures.latent_spectrum(runs) + tables.drift_table(runs)),
-        ("reconstructions", "Reconstructions", _reconstructions(runs)),
-        ("map", "Latent map", _each(runs, figures.latent_map)),
-        ("samples", "Samples from the prior", _each(runs, figures.samples)),
-        ("between", "From one shape to another", _each(runs, figures.interpolation)),
-        ("how", "How the figures came about", _protocol(runs[0])),
-    ]
+    sections = [(key, name, draw(runs)) for key, name, draw, needs in SECTIONS if _made(runs, needs)]
+    if len(runs) > 1:
+        sections.insert(
+            1, ("comparison", "What distinguishes the runs", comparison.section(compare_evaluations(runs)))
+        )
     links = "".join(f'<li><a href="#{key}">{name}</a></li>' for key, name, _ in sections)
     body = "".join(
         f'<section id="{key}" aria-labelledby="h-{key}"><h2 id="h-{key}">{name}</h2>{content}</section>'
@@ -131,81 +73,119 @@ def report_html(runs: Sequence[Evaluation], title: str | None = None) -> str:
     )
 
 
-def _summary(runs: Sequence[Evaluation]) -> str:
+def _made(runs: Runs, parts: Sequence[str]) -> bool:
+    """Whether one of the parts was asked for in all runs; a section of no part always is."""
+    return not parts or any(all(part in run.metrics for run in runs) for part in parts)
+
+
+def _left_out(runs: Runs, part: str) -> str | None:
+    """Why a part is missing in a run, as HTML; None where it is there in all."""
+    for run in runs:
+        reason = run.metrics[part].get("left_out")
+        if reason:
+            return f'<p class="empty">Left out: {escape(reason)}.</p>'
+    return None
+
+
+def _summary(runs: Runs) -> str:
     quick = " This was a quick evaluation on a part of the shapes." if runs[0].metrics["quick"] else ""
     return tables.summary_table(runs) + (
         '<p class="note">Accuracy: a linear SVM on the posterior mean, test split. Error: mean squared nearest '
         "distances, both ways added, in unit-sphere lengths squared. Gap: KL between the posteriors of a shape "
-        f"transformed ({escape(runs[0].metrics['consistency_transforms'])}) and as it is.{quick}</p>"
+        f"transformed (every heading about the up axis, scale 0.8 to 1.25, jitter 0.01) and as it is.{quick}</p>"
     )
 
 
-def _probes(runs: Sequence[Evaluation]) -> str:
-    missing = [run for run in runs if not run.metrics["probes"]]
+def _trained(runs: Runs) -> str:
+    return tables.facts_table(runs) + tables.dataset_table(runs[0])
+
+
+def _linear_probes(runs: Runs) -> str:
+    missing = _left_out(runs, "probes")
     if missing:
-        return f'<p class="empty">No probe: {escape(missing[0].metrics["probes_left_out"])}</p>'
+        return missing
     details = "".join(
         f"<h3>{escape(run.name)}, aligned, posterior mean</h3>{figures.confusion(run)}"
         f"<details><summary>Accuracy by class</summary>{tables.class_table(run)}</details>"
         for run in runs
     )
-    first = next(iter(runs[0].metrics["probes"].values()))
+    first = next(iter(runs[0].metrics["probes"]["rotations"].values()))
     intro = (
+        "<p>How well can classes be read off the frozen latent by a plane for each class? And still, if shapes are "
+        "turned: z/z turns all about the up axis, SO(3)/SO(3) freely; z/SO(3) turns training shapes about the "
+        "up axis and test shapes freely, so only what does not change under rotation helps.</p>"
         f'<p class="note">{first["n_train"]:,} training and {first["n_test"]:,} test shapes, {first["points"]} '
         "points each; filled: trained, hollow: untrained; bars: 95 % bootstrap intervals over the test shapes.</p>"
     )
     return intro + figures.probe_chart(runs) + tables.probe_table(runs) + details
 
 
-def _reconstructions(runs: Sequence[Evaluation]) -> str:
-    parts = [figures.reconstructions(runs, [run.gallery for run in runs])]
-    for run in runs:
-        parts.append(f"<h3>Worst of {run.metrics['n_shapes']:,} shapes: {escape(run.name)}</h3>")
-        parts.append(figures.reconstructions([run], [run.worst]))
+def _reconstructions(runs: Runs) -> str:
+    parts = [reconstruction.section(runs)] if _made(runs, ("reconstruction",)) else []
+    if _made(runs, ("pictures",)):
+        parts.append(figures.reconstructions(runs, [run.gallery for run in runs]))
+        for run in runs:
+            parts.append(f"<h3>Worst of {run.metrics['n_shapes']:,} shapes: {escape(run.name)}</h3>")
+            parts.append(figures.reconstructions([run], [run.worst]))
     return "".join(parts)
 
 
-def _each(runs: Sequence[Evaluation], draw: Any) -> str:
-    if len(runs) == 1:
-        return str(draw(runs[0]))
-    return "".join(f"<h3>{escape(run.name)}</h3>{draw(run)}" for run in runs)
+def _samples(runs: Runs) -> str:
+    parts = [_each(figures.samples)(runs)] if _made(runs, ("pictures",)) else []
+    if _made(runs, ("generation",)):
+        parts.append(generation.section(runs))
+    return "".join(parts)
 
 
-def _protocol(run: Evaluation) -> str:
+def _neighbours(runs: Runs) -> str:
+    parts = [
+        part.section(runs)
+        for part, name in ((retrieval, "retrieval"), (clustering, "clustering"))
+        if _made(runs, (name,))
+    ]
+    return "".join(parts)
+
+
+def _each(draw: Callable[[Evaluation], str]) -> Callable[[Runs], str]:
+    def all_of(runs: Runs) -> str:
+        if len(runs) == 1:
+            return draw(runs[0])
+        return "".join(f"<h3>{escape(run.name)}</h3>{draw(run)}" for run in runs)
+
+    return all_of
+
+
+def _protocol(runs: Runs) -> str:
     head, *steps = re.split(r"\n\d\. ", inspect.cleandoc(linear_probe.__doc__ or ""))
     items = "".join(f"<li>{escape(' '.join(step.split()))}</li>" for step in steps)
-    m = run.metrics
+    m = runs[0].metrics
     title = " ".join(head.replace("``", "").split())
+    software = ", ".join(f"{name} {number}" for name, number in m["software"].items())
+    took = "; ".join(f"{run.name} {run.metrics['seconds']['all'] / 60:.1f} minutes" for run in runs)
     return (
-        f"<p>{escape(title)} (<code>{linear_probe.PROTOCOL}</code>)</p><ol>{items}</ol>"
-        '<p class="note">Rotated: training and test shapes each stand under their own fixed rotation. The untrained '
-        "model has the same architecture and seed, and is probed in the same way. Seed of subsets, rotations, folds "
-        f"and intervals: {m['seed']}. The figures of the tables stand in <code>{METRICS}</code>.</p>"
+        f"<p>{escape(title)} (<code>{LINEAR_SVM.identifier}</code>)</p><ol>{items}</ol>"
+        '<p class="note">The untrained model has the same architecture and seed, and is measured in the same way. '
+        f"Seed of subsets, rotations, folds and intervals: {m['seed']}. Every figure stands in "
+        f"<code>{METRICS}</code> with its protocol and settings; the batch size and the number of threads change none. "
+        "pointvae "
+        f"{escape(m['version'])}; {escape(software)}. It took: {escape(took)}.</p>"
     )
 
 
-def _folder(place: str | Path) -> Path:
-    folder = Path(place)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; give a folder for {METRICS} and {REPORT}")
-    return folder
-
-
-def _write(
-    folder: Path, made: Sequence[Evaluation], figures_: dict[str, Any], title: str | None = None
-) -> dict[str, Any]:
-    html = report_html(made, title)
-    text = json.dumps(_finite(figures_), indent=2, allow_nan=False) + "\n"
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / METRICS, text)
-    write_text(folder / REPORT, html)
-    return {**figures_, "report": str(folder / REPORT)}
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: None in its place."""
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+SECTIONS: tuple[tuple[str, str, Callable[[Runs], str], tuple[str, ...]], ...] = (
+    ("summary", "At a glance", _summary, ()),
+    ("trained", "What was trained", _trained, ()),
+    ("probes", "Linear probes", _linear_probes, ("probes",)),
+    ("protocols", "Other probes, fewer labels", probes.section, ("protocols",)),
+    ("sensitivity", "How accuracy and code change with the shape", sensitivity.section, ("sensitivity",)),
+    ("neighbours", "Neighbours and clusters", _neighbours, ("retrieval", "clustering")),
+    ("curves", "Training", figures.curves, ()),
+    ("latents", "What the latents carry", latents.section, ("latents", "information", "likelihood", "drift")),
+    ("map", "Latent map", _each(figures.latent_map), ("pictures",)),
+    ("reconstructions", "Reconstructions", _reconstructions, ("reconstruction", "pictures")),
+    ("samples", "Samples from the prior", _samples, ("generation", "pictures")),
+    ("between", "From one shape to another", _each(figures.interpolation), ("pictures",)),
+    ("corruptions", "Corruptions", corruptions.section, ("corruptions",)),
+    ("attacks", "Attacks", attacks.section, ("attacks",)),
+    ("how", "How the figures came about", _protocol, ()),
+)

@@ -29,9 +29,9 @@ CURVES = (  # name, columns of metrics.csv by kind, unit
 def probe_chart(runs: Sequence[Evaluation]) -> str:
     """Every probe's accuracy with its interval, above the untrained model's."""
     groups = []
-    for rotation, result in runs[0].metrics["probes"].items():
+    for rotation, result in runs[0].metrics["probes"]["rotations"].items():
         for index, first in enumerate(result["probes"]):
-            probes = [run.metrics["probes"][rotation]["probes"][index] for run in runs]
+            probes = [run.metrics["probes"]["rotations"][rotation]["probes"][index] for run in runs]
             members = [
                 _measured(run.name, probe, "", number)
                 for number, (run, probe) in enumerate(zip(runs, probes, strict=True))
@@ -52,7 +52,7 @@ def _measured(name: str, probe: dict[str, Any], prefix: str, colour: int) -> Mea
 
 def confusion(run: Evaluation) -> str:
     """The confusion matrix of the aligned posterior mean, and its most frequent confusions."""
-    probe = next(iter(run.metrics["probes"].values()))
+    probe = next(iter(run.metrics["probes"]["rotations"].values()))
     matrix = probe["confusion_matrix"]
     pairs = most_confused(matrix, run.classes)
     items = "".join(

@@ -8,7 +8,12 @@ from typing import Any
 
 from pointvae.evaluation.results import Evaluation
 
-ROTATION_WORDS = {"none": "aligned", "z": "rotated about up", "so3": "rotated freely"}
+ROTATION_WORDS = {
+    "none": "aligned",
+    "z": "rotated about up (z/z)",
+    "z/so3": "trained z, tested freely (z/SO(3))",
+    "so3": "rotated freely (SO(3)/SO(3))",
+}
 FEATURE_WORDS = {"posterior_mean": "posterior mean", "encoder": "encoder feature"}
 
 
@@ -54,13 +59,21 @@ def summary_table(runs: Sequence[Evaluation]) -> str:
     rows = [
         ["aligned, %", *(_beside_untrained(run, "accuracy") for run in runs)],
         ["rotated about up, %", *(_beside_untrained(run, "rotated_accuracy") for run in runs)],
-        ["error, cd_l2_mean", *(f"{run.metrics['cd_l2_mean']:.4f}" for run in runs)],
-        ["active units", *(f"{run.metrics['active_units']} of {run.metrics['latent_dim']}" for run in runs)],
-        ["KL to the prior, nats", *(f"{run.metrics['kl']:.1f}" for run in runs)],
-        ["consistency gap, nats", *(f"{run.metrics['consistency_gap']:.2f}" for run in runs)],
+        ["error, cd_l2_mean", *(_told(run, "{cd_l2_mean:.4f}") for run in runs)],
+        ["active units", *(_told(run, "{active_units} of {latent_dim}") for run in runs)],
+        ["KL to the prior, nats", *(_told(run, "{kl:.1f}") for run in runs)],
+        ["consistency gap, nats", *(_told(run, "{consistency_gap:.2f}") for run in runs)],
     ]
     head = ["test shapes", *(escape(run.name) for run in runs)]
     return html_table(head, rows, kind="summary", figures=range(1, len(head)))
+
+
+def _told(run: Evaluation, form: str) -> str:
+    """Headline figures in words; a dash where their part was not measured."""
+    try:
+        return form.format(**run.metrics)
+    except KeyError:
+        return "–"
 
 
 def _beside_untrained(run: Evaluation, name: str) -> str:
@@ -170,10 +183,12 @@ def probe_table(runs: Sequence[Evaluation]) -> str:
     """Every probe: a row for each rotation, feature and run."""
     head = ["shapes", "feature", "run", "trained, %", "untrained, %", "gain, points", "class mean, %", "C"]
     rows = []
-    for rotation in runs[0].metrics["probes"]:
-        for index, feature in enumerate(p["feature"] for p in runs[0].metrics["probes"][rotation]["probes"]):
+    for rotation in runs[0].metrics["probes"]["rotations"]:
+        for index, feature in enumerate(
+            p["feature"] for p in runs[0].metrics["probes"]["rotations"][rotation]["probes"]
+        ):
             for run in runs:
-                probe = run.metrics["probes"][rotation]["probes"][index]
+                probe = run.metrics["probes"]["rotations"][rotation]["probes"][index]
                 rows.append(_probe_row(ROTATION_WORDS[rotation], FEATURE_WORDS[feature], run.name, probe))
     if len(runs) == 1:
         head, rows = [*head[:2], *head[3:]], [[*row[:2], *row[3:]] for row in rows]
@@ -202,7 +217,7 @@ def _interval(ends: Sequence[float]) -> str:
 
 def class_table(run: Evaluation) -> str:
     """Accuracy of the posterior mean by class, trained and untrained, in every rotation probed."""
-    probes = run.metrics["probes"]
+    probes = run.metrics["probes"]["rotations"]
     first = next(iter(probes.values()))
     sizes = [sum(row) for row in first["confusion_matrix"]]
     head = ["class", "test shapes"]

@@ -1,14 +1,29 @@
-"""What an evaluation holds, between the models that made it and the report that shows it."""
+"""What an evaluation holds, between the models that made it and the report that shows it; as files, too.
+
+``metrics.json`` has every figure; ``evaluation.npz`` the figures of each shape and the clouds of the pictures, so
+that runs can be compared later without their models or data. Neither holds anything that loading executes.
+"""
 
 from __future__ import annotations
 
+import json
+import math
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pointvae.errors import InputError
+from pointvae.writing import whole_file, write_text
+
+METRICS, ARRAYS = "metrics.json", "evaluation.npz"
+
 Floats = npt.NDArray[np.float32]
+Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -21,7 +36,7 @@ class Part:
     """
 
     figures: dict[str, Any]
-    arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    arrays: Arrays = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,14 +81,7 @@ class Evaluation:
         card: what ``prepare`` recorded of the dataset.
         classes: names of the classes.
         history: rows of ``metrics.csv`` without their empty cells.
-        gallery: test shapes and their reconstructions.
-        worst: those that came back worst.
-        latent_map: test shapes by their posterior means.
-        samples: decoded draws from the prior (n, M, 3).
-        path: decoded points (steps, M, 3) on the line between the latents of two test shapes.
-        path_ends: the two shapes (2, N, 3).
-        path_names: their names.
-        arrays: what the parts measured and show, by ``part/name``.
+        arrays: what the parts measured of each shape and what the report draws, by ``part/name``.
     """
 
     name: str
@@ -82,11 +90,122 @@ class Evaluation:
     card: dict[str, Any]
     classes: list[str]
     history: list[dict[str, float]]
-    gallery: Gallery
-    worst: Gallery
-    latent_map: LatentMap
-    samples: Floats
-    path: Floats
-    path_ends: Floats
-    path_names: tuple[str, str]
-    arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    arrays: Arrays = field(default_factory=dict)
+
+    @property
+    def gallery(self) -> Gallery:
+        """Test shapes and their reconstructions."""
+        return self._gallery("gallery")
+
+    @property
+    def worst(self) -> Gallery:
+        """The shapes that came back worst."""
+        return self._gallery("worst")
+
+    @property
+    def latent_map(self) -> LatentMap:
+        """Test shapes by their posterior means."""
+        picture, figures = self._pictures("map"), self.metrics["pictures"]
+        names = [str(name) for name in picture["names"]]
+        labels = picture.get("labels")
+        return LatentMap(picture["places"], labels, names, picture["clouds"], figures["map"], figures["shapes"])
+
+    @property
+    def samples(self) -> Floats:
+        """Decoded draws from the prior (n, M, 3)."""
+        return self.arrays["pictures/samples"]
+
+    @property
+    def path(self) -> Floats:
+        """Decoded points (steps, M, 3) on the line between the latents of two test shapes."""
+        return self.arrays["pictures/path"]
+
+    @property
+    def path_ends(self) -> Floats:
+        """The two shapes (2, N, 3)."""
+        return self.arrays["pictures/path_ends"]
+
+    @property
+    def path_names(self) -> tuple[str, str]:
+        """Their names."""
+        first, last = self.arrays["pictures/path_names"]
+        return str(first), str(last)
+
+    def _gallery(self, name: str) -> Gallery:
+        found = self._pictures(name)
+        return Gallery([str(n) for n in found["names"]], found["inputs"], found["outputs"], found["cd_l2_mean"])
+
+    def _pictures(self, name: str) -> Arrays:
+        start = f"pictures/{name}_"
+        return {key.removeprefix(start): value for key, value in self.arrays.items() if key.startswith(start)}
+
+
+def save_evaluation(made: Evaluation, folder: Path) -> None:
+    """Write ``metrics.json`` and ``evaluation.npz`` into a folder, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    context = {"config": made.config, "card": made.card, "classes": made.classes, "history": made.history}
+    save_arrays(folder / ARRAYS, made.arrays, {"metrics": made.metrics, **context})
+    write_text(folder / METRICS, to_json(made.metrics))
+
+
+def load_evaluation(folder: str | Path) -> Evaluation:
+    """What `save_evaluation` wrote.
+
+    Raises:
+        InputError: there is no evaluation in the folder, or it is damaged.
+    """
+    path = Path(folder) / ARRAYS
+    if not path.is_file():
+        raise InputError(
+            f"{folder}: holds no evaluation ({ARRAYS}); make it with `pointvae evaluate {folder} DATASET`"
+        )
+    arrays, facts = load_arrays(path)
+    try:
+        metrics = facts["metrics"]
+        return Evaluation(
+            metrics["run"], metrics, facts["config"], facts["card"], facts["classes"], facts["history"], arrays
+        )
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: damaged ({error!r} is missing); evaluate the run again") from None
+
+
+FACTS = "facts.json"
+
+
+def save_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
+    """Write arrays and JSON-able facts into one .npz, whole or not at all."""
+    if any(array.dtype.hasobject for array in arrays.values()):
+        raise TypeError("an array of objects would be pickled")
+    text = np.frombuffer(to_json(facts).encode("utf-8"), np.uint8)
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **{FACTS: text}, **arrays)  # type: ignore[arg-type]
+
+
+def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays and facts of a file that `save_arrays` wrote; nothing in it is executed.
+
+    Raises:
+        InputError: it is damaged, or something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        facts = json.loads(arrays.pop(FACTS).tobytes())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: damaged or no evaluation ({error}); evaluate the run again") from None
+    if not isinstance(facts, dict):
+        raise InputError(f"{path}: damaged or no evaluation; evaluate the run again")
+    return arrays, facts
+
+
+def to_json(figures: Mapping[str, Any]) -> str:
+    """Figures as JSON text; what is not finite becomes null."""
+    return json.dumps(_finite(figures), indent=2, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -60,6 +60,18 @@ class View:
             seen[row] = self._cloud(shapes, place)
         return seen
 
+    def other_points(self, shapes: Shapes) -> Floats | None:
+        """As many points of each shape as `clouds` gives, none of them the same (n, points, 3), turned alike.
+
+        None where the shapes have not twice as many points as are seen.
+        """
+        stored = shapes.points.shape[1]
+        if self.points is None or 2 * self.points > stored:
+            return None
+        return np.stack(
+            [self._turned(shapes.points[p][self._order(stored, p)[-self.points :]], p) for p in range(len(shapes))]
+        )
+
     def subsample_hash(self, shapes: Shapes) -> str:
         """SHA-256 over the indices of the points seen of every shape (little-endian int32), as hexadecimal."""
         self._check(shapes)
@@ -77,15 +89,18 @@ class View:
             )
 
     def _cloud(self, shapes: Shapes, place: int) -> Floats:
-        cloud: Floats = shapes.points[place][self._subset(shapes.points.shape[1], place)]
-        if self.rotation != "none":
-            cloud = (cloud @ self._turn(place).T).astype(np.float32)
-        return cloud
+        return self._turned(shapes.points[place][self._subset(shapes.points.shape[1], place)], place)
+
+    def _turned(self, cloud: Floats, place: int) -> Floats:
+        return cloud if self.rotation == "none" else (cloud @ self._turn(place).T).astype(np.float32)
 
     def _subset(self, stored: int, place: int) -> npt.NDArray[np.int64]:
         if self.points is None or self.points == stored:
             return np.arange(stored)
-        return np.random.default_rng((self.seed, place, _SUBSET)).permutation(stored)[: self.points]
+        return self._order(stored, place)[: self.points]
+
+    def _order(self, stored: int, place: int) -> npt.NDArray[np.int64]:
+        return np.random.default_rng((self.seed, place, _SUBSET)).permutation(stored)
 
     def _turn(self, place: int) -> npt.NDArray[np.float64]:
         rng = np.random.default_rng((self.seed, place, _TURN))

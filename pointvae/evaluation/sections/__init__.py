@@ -1,1 +1,1 @@
-"""The sections of the report, one idea a file: each gives the HTML of its part for one run, or for several side by side."""
+"""The sections of the report, a part of an evaluation each, as HTML: for one run, or several side by side."""

@@ -1,0 +1,140 @@
+"""Run folders in, ``metrics.json``, ``evaluation.npz`` and ``report.html`` out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pointvae.errors import InputError
+from pointvae.evaluation.bench import file_sha256
+from pointvae.evaluation.comparison import compare_evaluations
+from pointvae.evaluation.evaluate import check_parts, evaluate
+from pointvae.evaluation.report import REPORT, report_html
+from pointvae.evaluation.results import METRICS, Evaluation, load_evaluation, save_evaluation, to_json
+from pointvae.evaluation.store import PartStore
+from pointvae.evaluation.work import Work
+from pointvae.hub import WEIGHTS
+from pointvae.writing import write_text
+
+COMPARISON = "comparison.json"
+SCRATCH = ".evaluation"  # what a killed evaluation leaves behind, to go on from
+
+
+def evaluate_run(
+    run: str | Path,
+    dataset: str | Path,
+    *,
+    out: str | Path | None = None,
+    quick: bool = False,
+    full: bool = False,
+    parts: Sequence[str] | None = None,
+    points: int | None = None,
+    batch_size: int = 64,
+    jobs: int = -1,
+    seed: int = 0,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Evaluate a run and write ``metrics.json``, ``evaluation.npz`` and ``report.html``.
+
+    Killed, it goes on with the next part when called again.
+
+    Args:
+        run: the run folder.
+        dataset: the dataset folder.
+        out: where the files go; the run folder when absent.
+        quick: take at most 1,000 training and 500 test shapes, and less of everything.
+        full: take all test shapes for the corruptions.
+        parts: names of the parts; all when absent.
+        points: points of each shape that the model sees; those of the training run when absent.
+        batch_size: shapes in the model's hands at a time; no figure depends on it.
+        jobs: threads, -1 for one on every core; no figure depends on it.
+        seed: what every random draw is made from.
+        progress: show bars on stderr.
+
+    Returns:
+        The figures, with ``report``: the report's path.
+
+    Raises:
+        InputError: the run, the dataset, an option or ``out`` is at fault; nothing was written.
+    """
+    folder = _folder(out or run)
+    scratch = folder / SCRATCH
+    work = Work(batch_size, jobs, progress)
+    made = evaluate(
+        run, dataset, parts=parts, quick=quick, full=full, points=points, seed=seed, work=work, scratch=scratch
+    )
+    html = report_html([made])
+    save_evaluation(made, folder)
+    write_text(folder / REPORT, html)
+    PartStore(scratch, {}).clear()
+    return {**made.metrics, "report": str(folder / REPORT)}
+
+
+def compare_runs(
+    runs: Sequence[str | Path],
+    *,
+    dataset: str | Path | None = None,
+    out: str | Path | None = None,
+    title: str | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Hold evaluated runs against the first one, shape by shape and over training seeds.
+
+    Args:
+        runs: run folders, or the folders that their evaluations were written to; the first is the baseline.
+        dataset: evaluates the runs that have not been evaluated yet; they are refused when absent.
+        out: a folder for ``comparison.json`` and one ``report.html`` of all runs side by side.
+        title: the report's heading.
+        seed: what the intervals' resamples are drawn from, and of the evaluations.
+        settings: of `evaluate_run`, for the runs that are evaluated now.
+
+    Returns:
+        What `compare_evaluations` gives, with ``report`` where one was written.
+
+    Raises:
+        InputError: a run is not evaluated, two were not evaluated alike, or ``out`` is at fault.
+    """
+    if len(runs) < 2:
+        raise InputError(f"{len(runs)} run to compare: name at least two run folders")
+    folder = None if out is None else _folder(out)
+    check_parts(settings.get("parts"))
+    for run in runs:
+        if dataset is not None and not _is_evaluated(run):
+            evaluate_run(run, dataset, seed=seed, **settings)
+    made = [_load(run) for run in runs]
+    found = compare_evaluations(made, seed=seed)
+    if folder is None:
+        return found
+    html = report_html(made, title)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / COMPARISON, to_json(found))
+    write_text(folder / REPORT, html)
+    return {**found, "report": str(folder / REPORT)}
+
+
+def _load(run: str | Path) -> Evaluation:
+    """A run's evaluation, refused if the run has been trained on since."""
+    made, weights = load_evaluation(run), Path(run) / WEIGHTS
+    if weights.is_file() and file_sha256(weights) != made.metrics["model_sha256"]:
+        raise InputError(f"{run}: was evaluated with other weights than it has now; evaluate it again")
+    return made
+
+
+def _is_evaluated(run: str | Path) -> bool:
+    try:
+        _load(run)
+    except InputError:
+        return False
+    return True
+
+
+def _folder(place: str | Path) -> Path:
+    folder = Path(place)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; give a folder for {METRICS} and {REPORT}")
+    return folder
+
+
+__all__ = ["Evaluation", "compare_runs", "evaluate_run"]
