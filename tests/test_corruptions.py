@@ -289,6 +289,9 @@ def test_a_lidar_scan_lies_on_rings_as_far_apart_as_said(severity):
     rings = np.unique(np.round(polar, 6))
     steps = np.diff(rings) / [0.5, 0.75, 1.0, 1.5, 2.0][severity - 1]
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-4)
+    seen = clean[density.visible(clean, eye)] - eye
+    first = np.degrees(np.arccos(seen[:, 2] / np.linalg.norm(seen, axis=1))).min()
+    assert ((rings[0] - first) / [0.5, 0.75, 1.0, 1.5, 2.0][severity - 1]) % 1 == pytest.approx(0.5, abs=1e-4)
     assert 4 < len(rings) < 25 * [2, 1.4, 1, 0.7, 0.5][severity - 1]
     assert cKDTree(clean).query(scan)[0].max() <= math.radians([0.5, 0.75, 1.0, 1.5, 2.0][severity - 1] / 4) * 6.1
 
