@@ -166,7 +166,7 @@ def _protocol(runs: Runs) -> str:
         f"<p>{escape(title)} (<code>{LINEAR_SVM.identifier}</code>)</p><ol>{items}</ol>"
         '<p class="note">The untrained model has the same architecture and seed, and is measured in the same way. '
         f"Seed of subsets, rotations, folds and intervals: {m['seed']}. Every figure stands in "
-        f"<code>{METRICS}</code> with its protocol and settings; the batch size and the threads change none. pointvae "
+        f"<code>{METRICS}</code> with its protocol and settings; batch size and threads change none. pointvae "
         f"{escape(m['version'])}; {escape(software)}. It took: {escape(took)}.</p>"
     )
 
