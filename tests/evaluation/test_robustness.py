@@ -114,6 +114,20 @@ def test_accuracy_is_that_of_the_frozen_probe_on_the_corrupted_shapes(part):
                 assert found == pytest.approx(moved, rel=1e-5) and moved > 0
 
 
+def test_shapes_that_keep_fewer_points_than_others_are_measured_by_these_alone():
+    few, view = SHAPES[:4], View()
+    _, mask = corrupted_clouds(few, range(4), view, "occlusion", 1)
+    assert mask is not None  # padded in the measure, not below
+    model = SUBJECTS["trained"].model
+    found = measure_corruptions({"trained": Subject(model)}, few, view).figures["shift"]["trained"]
+    moved = []
+    for place in range(4):
+        cloud, _ = corrupted_clouds(few, [place], view, "occlusion", 1)
+        codes = encode_clouds(model, lambda places, c=cloud: (c, None), 1).posterior_mean
+        moved.append(np.sqrt(((codes - encode(model, few[[place]]).posterior_mean) ** 2).mean()))
+    assert found["by_corruption"]["occlusion"][0] == pytest.approx(np.mean(moved), rel=1e-4)
+
+
 def test_clean_accuracy_is_that_of_the_same_shapes(part):
     for subject, measured in SUBJECTS.items():
         for feature, value in measured.accuracy(encode(measured.model, SHAPES, VIEW), SHAPES.labels).items():
