@@ -5,7 +5,8 @@
 2. The classifier, and the standardisation, are learned from the support alone. Classes and supports are the same for
    every model.
 3. Of each class ``queries`` test shapes are scored, all there are where there are fewer (``fewest_queries``). The
-   accuracy is the mean over the draws, with the standard deviation (n - 1) and the t-interval over them.
+   accuracy is the mean over the draws, with the standard deviation (n - 1) and the t-interval over them, cut off at 0
+   and 1.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Episodes:
         draws = over_seeds(accuracies)
         figures = {
             "accuracy": draws["mean"],
-            "accuracy_interval": draws["interval"] or [draws["mean"]] * 2,
+            "accuracy_interval": [min(max(end, 0.0), 1.0) for end in draws["interval"] or [draws["mean"]] * 2],
             "standard_deviation": draws["standard_deviation"],
             "draw_accuracies": accuracies,
         }
