@@ -217,7 +217,7 @@ def evaluate(
         out: the folder for the files; the run folder unless given.
         quick: take at most 1,000 training and 500 test shapes, and less of everything.
         full: take all test shapes for the corruptions, not 1,000.
-        parts: only some, joined by commas: probes, protocols, sensitivity, clustering, retrieval, consistency,
+        parts: only some, joined by commas: probes, probe_protocols, sensitivity, clustering, retrieval, consistency,
             latents, information, likelihood, drift, disentanglement, reconstruction, generation, corruptions,
             attacks, pictures.
         points: points of each shape; those of the training unless given.

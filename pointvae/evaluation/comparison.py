@@ -66,9 +66,12 @@ COMPARED = (
     *_svm("z_so3", "z/SO(3)"),
     *_svm("so3", "SO(3)/SO(3)"),
     Compared(
-        "logistic", "logistic regression, posterior mean", "protocols/logistic_c_cv_posterior_mean_trained", "higher"
+        "logistic",
+        "logistic regression, posterior mean",
+        "probe_protocols/logistic_c_cv_posterior_mean_trained",
+        "higher",
     ),
-    Compared("knn", "nearest neighbours, posterior mean", "protocols/knn_posterior_mean_trained", "higher"),
+    Compared("knn", "nearest neighbours, posterior mean", "probe_protocols/knn_posterior_mean_trained", "higher"),
     Compared(
         "retrieval_map",
         "retrieval mAP, cosine, posterior mean",

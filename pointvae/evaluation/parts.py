@@ -56,7 +56,7 @@ def probes(bench: Bench) -> Part:
     return Part(figures, arrays)
 
 
-def protocols(bench: Bench) -> Part:
+def probe_protocols(bench: Bench) -> Part:
     """Logistic regression, neighbours, few labels, few shots."""
     _need_labels(bench)
     pair = bench.encoded("trained"), bench.encoded("untrained")
@@ -212,7 +212,7 @@ PARTS: dict[str, Callable[[Bench], Part]] = {
     part.__name__: part
     for part in (
         probes,
-        protocols,
+        probe_protocols,
         sensitivity,
         clustering,
         retrieval,

@@ -175,7 +175,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Runs], str], tuple[str, ...]], ...] = 
     ("summary", "At a glance", _summary, ()),
     ("trained", "What was trained", _trained, ()),
     ("probes", "Linear probes", _linear_probes, ("probes",)),
-    ("protocols", "Other probes, fewer labels", probes.section, ("protocols",)),
+    ("protocols", "Other probes, fewer labels", probes.section, ("probe_protocols",)),
     ("sensitivity", "How accuracy and code change with the shape", sensitivity.section, ("sensitivity",)),
     ("neighbours", "Neighbours and clusters", _neighbours, ("retrieval", "clustering")),
     ("curves", "Training", figures.curves, ()),

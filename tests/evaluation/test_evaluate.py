@@ -1,51 +1,79 @@
-"""`evaluate`: every figure is the one its own function gives."""
+"""`evaluate`: every figure is the one its own function gives, and no setting of the machine changes one."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
 from pointvae.data.dataset import ShapeDataset, load_dataset
 from pointvae.errors import InputError
+from pointvae.evaluation import bench as bench_module
 from pointvae.evaluation import evaluate as module
 from pointvae.evaluation.drift import self_consistency_drift
 from pointvae.evaluation.evaluate import evaluate, read_history
 from pointvae.evaluation.features import encode
-from pointvae.evaluation.latents import active_units
+from pointvae.evaluation.latents import active_units, consistency_gaps
+from pointvae.evaluation.parts import PARTS
 from pointvae.evaluation.probes import probe_run
 from pointvae.evaluation.reconstruction import reconstruct
+from pointvae.evaluation.results import Part, to_json
 from pointvae.evaluation.views import View
+from pointvae.evaluation.work import Work
 from pointvae.hub import from_pretrained
+from pointvae.transforms import Compose, default_transforms
+
+CHEAP = ["probes", "consistency", "latents", "drift", "reconstruction", "pictures"]
 
 
 @pytest.fixture(scope="module")
 def made(run_folder, dataset_folder):
-    return evaluate(run_folder, dataset_folder, seed=2)
+    return evaluate(run_folder, dataset_folder, seed=2, quick=True)
 
 
-@pytest.mark.parametrize("rotation", ["none", "z"])
+def timeless(metrics):
+    return {name: value for name, value in metrics.items() if name != "seconds"}
+
+
+@pytest.mark.parametrize("rotation", ["none", "z", "z/so3", "so3"])
 def test_probes_are_those_of_the_verb_probe(made, run_folder, dataset_folder, rotation):
     expected = probe_run(run_folder, dataset_folder, rotation=rotation, seed=2)
-    found = made.metrics["probes"][rotation]
+    found = made.metrics["probes"]["rotations"][rotation]
     assert found == {name: value for name, value in expected.items() if name not in ("dataset", "run")}
+    right = made.arrays[f"probes/{rotation.replace('/', '_')}_encoder_untrained"]
+    assert right.mean() == found["probes"][1]["untrained_accuracy"]
 
 
-def test_the_headline_repeats_the_probes(made):
+def test_the_headline_repeats_the_parts(made):
     m = made.metrics
-    assert m["accuracy"] == m["probes"]["none"]["accuracy"]
-    assert m["untrained_accuracy"] == m["probes"]["none"]["untrained_accuracy"]
-    assert m["rotated_accuracy"] == m["probes"]["z"]["accuracy"]
-    assert m["untrained_rotated_accuracy"] == m["probes"]["z"]["untrained_accuracy"]
+    assert m["accuracy"] == m["probes"]["rotations"]["none"]["accuracy"]
+    assert m["untrained_accuracy"] == m["probes"]["rotations"]["none"]["untrained_accuracy"]
+    assert m["rotated_accuracy"] == m["probes"]["rotations"]["z"]["accuracy"]
+    assert m["untrained_rotated_accuracy"] == m["probes"]["rotations"]["z"]["untrained_accuracy"]
+    assert m["active_units"] == m["latents"]["active_units"]
+    assert m["cd_l2_mean"] == m["reconstruction"]["measures"]["cd_l2_mean"]["mean"]
+
+
+def test_every_part_is_there_with_its_protocol_or_the_reason_why_not(made):
+    for name in PARTS:
+        figures = made.metrics[name]
+        assert figures.get("protocol") or figures["left_out"], name
+        assert made.metrics["seconds"][name] >= 0
+    left_out = {name for name in PARTS if "left_out" in made.metrics[name]}
+    assert left_out == {"likelihood", "disentanglement"}
+    assert "no recorded factors" in made.metrics["disentanglement"]["left_out"]
+    json.loads(to_json(made.metrics))
 
 
 def test_error_and_latents_are_those_of_the_test_split(made, run_folder, dataset_folder):
     model, test = from_pretrained(run_folder), load_dataset(dataset_folder)["test"]
     view = View(24, seed=2)
     errors = reconstruct(model, view.clouds(test)).cd_l2_mean
-    assert made.metrics["cd_l2_mean"] == pytest.approx(errors.mean(), rel=1e-4)
+    np.testing.assert_allclose(made.arrays["reconstruction/cd_l2_mean"], errors, rtol=1e-4)
     assert made.metrics["active_units"] == active_units(encode(model, test, view).posterior_mean)
-    assert made.metrics["n_shapes"] == 15
-    assert made.metrics["consistency_gap"] > 0
+    gaps = consistency_gaps(model, test, Compose(default_transforms()), view, seed=2)
+    np.testing.assert_array_equal(made.arrays["consistency/consistency_gap"], gaps)
+    assert made.metrics["consistency_gap"] == pytest.approx(gaps.mean(dtype=np.float64))
     np.testing.assert_allclose(made.worst.cd_l2_mean, np.sort(errors)[::-1][:4], rtol=1e-4)
 
 
@@ -55,6 +83,19 @@ def test_the_drift_is_that_of_the_test_split_and_starts_at_the_probed_codes(made
     assert found["kl_to_start"] == pytest.approx(expected.kl_to_start.mean(axis=1).tolist(), rel=1e-3)
     assert found["probe_accuracy"][0] == made.metrics["accuracy"]
     assert len(found["probe_accuracy"]) == found["rounds"] + 1 == 6
+
+
+def test_the_floor_of_reconstructions_is_made_of_other_points(dataset_folder):
+    test = load_dataset(dataset_folder)["test"]
+    view = View(20, "z", seed=1)
+    seen, others = view.clouds(test), view.other_points(test)
+    assert seen.shape == others.shape
+    both = np.concatenate([seen, others], axis=1)
+    assert all(len(np.unique(cloud, axis=0)) == 40 for cloud in both)
+    stored = np.sort(np.linalg.norm(test.points, axis=2), axis=1)
+    np.testing.assert_allclose(np.sort(np.linalg.norm(both, axis=2), axis=1), stored, atol=1e-6)
+    assert View(21).other_points(test) is None
+    assert View().other_points(test) is None
 
 
 def test_pictures_belong_to_their_names(made, dataset_folder):
@@ -75,21 +116,28 @@ def test_the_way_starts_and_ends_at_the_reconstructions(made, run_folder):
     np.testing.assert_allclose(made.path[[0, -1]], expected, atol=1e-5)
 
 
-def test_a_second_time_gives_the_same(made, run_folder, dataset_folder):
-    again = evaluate(run_folder, dataset_folder, seed=2, batch_size=4)
-    for name, value in made.metrics.items():
-        if name != "seconds" and isinstance(value, float):
-            assert again.metrics[name] == pytest.approx(value, rel=1e-3), name
-    np.testing.assert_array_equal(again.samples, made.samples)
+@pytest.mark.parametrize("work", [Work(7, 1), Work(200, 3)], ids=str)
+def test_no_digit_depends_on_the_run_the_batch_size_or_the_threads(made, run_folder, dataset_folder, work):
+    again = evaluate(run_folder, dataset_folder, seed=2, quick=True, work=work)
+    assert to_json(timeless(again.metrics)) == to_json(timeless(made.metrics))
+    assert again.arrays.keys() == made.arrays.keys()
+    for name, array in again.arrays.items():
+        np.testing.assert_array_equal(array, made.arrays[name], err_msg=name)
+
+
+def test_another_seed_gives_other_figures(made, run_folder, dataset_folder):
+    other = evaluate(run_folder, dataset_folder, seed=3, parts=["consistency"])
+    assert other.metrics["consistency_gap"] != made.metrics["consistency_gap"]
 
 
 def test_quick_takes_a_part_of_both_splits(run_folder, dataset_folder, monkeypatch):
-    monkeypatch.setattr(module, "QUICK_TRAIN", 12)
-    monkeypatch.setattr(module, "QUICK_TEST", 6)
-    made = evaluate(run_folder, dataset_folder, quick=True)
+    monkeypatch.setattr(bench_module, "QUICK_TRAIN", 12)
+    monkeypatch.setattr(bench_module, "QUICK_TEST", 6)
+    made = evaluate(run_folder, dataset_folder, quick=True, parts=CHEAP)
     assert made.metrics["quick"]
     assert made.metrics["n_shapes"] == made.latent_map.of == 6
-    assert (made.metrics["probes"]["z"]["n_train"], made.metrics["probes"]["z"]["n_test"]) == (12, 6)
+    probe = made.metrics["probes"]["rotations"]["z"]
+    assert (probe["n_train"], probe["n_test"]) == (12, 6)
 
 
 def test_shapes_without_labels_are_evaluated_without_a_probe(run_folder, dataset_folder, monkeypatch):
@@ -97,19 +145,83 @@ def test_shapes_without_labels_are_evaluated_without_a_probe(run_folder, dataset
     monkeypatch.setattr(
         ShapeDataset, "__getitem__", lambda self, split: dataclasses.replace(read(self, split), labels=None)
     )
-    made = evaluate(run_folder, dataset_folder)
-    assert made.metrics["probes"] == {} and "probe_accuracy" not in made.metrics["drift"]
-    assert "have no labels" in made.metrics["probes_left_out"]
+    made = evaluate(run_folder, dataset_folder, quick=True)
+    for name in ("probes", "probe_protocols", "clustering", "retrieval"):
+        assert "no labels" in made.metrics[name]["left_out"], name
+    assert "probe_accuracy" not in made.metrics["drift"]
     assert "accuracy" not in made.metrics
     assert made.latent_map.labels is None
-    assert made.metrics["cd_l2_mean"] > 0
+    for name in ("reconstruction", "generation", "corruptions", "attacks", "sensitivity", "information"):
+        assert "protocol" in made.metrics[name], name
 
 
-def test_a_wrong_option_is_refused(run_folder, dataset_folder):
-    with pytest.raises(InputError, match="--points 41"):
-        evaluate(run_folder, dataset_folder, points=41)
-    with pytest.raises(InputError, match="--batch_size 0"):
-        evaluate(run_folder, dataset_folder, batch_size=0)
+def test_a_class_that_training_lacks_leaves_the_probes_out_and_nothing_else(run_folder, dataset_folder, monkeypatch):
+    read = ShapeDataset.__getitem__
+
+    def without_sticks(self, split):
+        shapes = read(self, split)
+        return shapes[shapes.labels < 2] if split == "train" else shapes
+
+    monkeypatch.setattr(ShapeDataset, "__getitem__", without_sticks)
+    made = evaluate(run_folder, dataset_folder, quick=True, parts=["probes", "retrieval"])
+    assert "no training shape of 'stick'" in made.metrics["probes"]["left_out"]
+    assert made.metrics["retrieval"]["queries"] == 15
+
+
+def test_a_killed_evaluation_goes_on_with_the_next_part(run_folder, dataset_folder, tmp_path, monkeypatch):
+    expected = evaluate(run_folder, dataset_folder, parts=CHEAP)
+    calls = []
+
+    def counted(name, part):
+        def measure(bench):
+            calls.append(name)
+            if name == "drift" and calls.count("drift") == 1:
+                raise KeyboardInterrupt
+            return part(bench)
+
+        return measure
+
+    monkeypatch.setattr(module, "PARTS", {name: counted(name, part) for name, part in PARTS.items()})
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(run_folder, dataset_folder, parts=CHEAP, scratch=tmp_path)
+    again = evaluate(run_folder, dataset_folder, parts=CHEAP, scratch=tmp_path)
+    assert calls == ["probes", "consistency", "latents", "drift", "drift", "reconstruction", "pictures"]
+    assert timeless(again.metrics) == json.loads(to_json(timeless(expected.metrics)))
+    for name, array in expected.arrays.items():
+        np.testing.assert_array_equal(again.arrays[name], array, err_msg=name)
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"points": 20}, {"quick": True}], ids=str)
+def test_finished_parts_of_other_settings_are_not_taken(run_folder, dataset_folder, tmp_path, monkeypatch, other):
+    evaluate(run_folder, dataset_folder, parts=["latents"], scratch=tmp_path)
+    monkeypatch.setattr(module, "PARTS", {**PARTS, "latents": lambda _: Part({"protocol": "made again"})})
+    taken = evaluate(run_folder, dataset_folder, parts=["latents"], scratch=tmp_path)
+    assert taken.metrics["latents"]["protocol"] == "latents/1"
+    fresh = evaluate(run_folder, dataset_folder, parts=["latents"], scratch=tmp_path, **other)
+    assert fresh.metrics["latents"]["protocol"] == "made again"
+
+
+def test_a_torn_part_is_made_again(run_folder, dataset_folder, tmp_path, caplog):
+    first = evaluate(run_folder, dataset_folder, parts=["latents"], scratch=tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:100])
+    again = evaluate(run_folder, dataset_folder, parts=["latents"], scratch=tmp_path)
+    assert timeless(again.metrics) == timeless(first.metrics)
+    assert "damaged; this part is made again" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"points": 41}, "--points 41"),
+        ({"parts": ["probs"]}, "--parts probs: unknown; did you mean 'probes'"),
+        ({"parts": []}, "--parts: names none"),
+        ({"quick": True, "full": True}, "--quick and --full: choose one"),
+    ],
+)
+def test_a_wrong_option_is_refused(run_folder, dataset_folder, options, message):
+    with pytest.raises(InputError, match=message):
+        evaluate(run_folder, dataset_folder, **options)
 
 
 def test_empty_cells_of_the_history_are_left_out(tmp_path):
