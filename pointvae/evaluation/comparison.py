@@ -92,6 +92,8 @@ COMPARED = (
         "higher",
         lambda radii: radii[len(radii) // 2],
     ),
+    Compared("nll", "NLL by importance sampling, nats a point", "likelihood/nll", "lower"),
+    Compared("annealed_nll", "NLL by annealing, nats a point", "likelihood/annealed_nll", "lower"),
     Compared("consistency_gap", "consistency gap, nats", "consistency/consistency_gap", "lower"),
     Compared(
         "drift",

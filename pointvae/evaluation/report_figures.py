@@ -98,31 +98,6 @@ def curves(runs: Sequence[Evaluation]) -> str:
     )
 
 
-def latent_spectrum(runs: Sequence[Evaluation]) -> str:
-    """KL of each latent dimension, largest first."""
-    series = []
-    for number, run in enumerate(runs):
-        values = sorted(run.metrics["kl_per_dimension"], reverse=True)
-        series.append(Series(run.name, list(range(1, len(values) + 1)), values, number, dashed=number > 0))
-    told = "; ".join(
-        f"{run.name}: {run.metrics['active_units']} of {run.metrics['latent_dim']} dimensions active, "
-        f"{run.metrics['kl']:.1f} nats in all, mean posterior deviation {run.metrics['posterior_std']:.3f}, "
-        f"consistency gap {run.metrics['consistency_gap']:.2f} nats"
-        for run in runs
-    )
-    chart = line_chart(
-        series,
-        title="KL of each latent dimension, largest first",
-        x_label="dimension, by rank",
-        y_label="nats",
-        steps=True,
-    )
-    return (
-        f'{legend(series) if len(runs) > 1 else ""}<figure class="wide">{chart}'
-        f"<figcaption>{escape(told)}.</figcaption></figure>"
-    )
-
-
 def reconstructions(runs: Sequence[Evaluation], galleries: Sequence[Gallery]) -> str:
     """Each shape, what every run makes of it, and the errors; all drawn to the shape's own scale."""
     tiles = ""

@@ -54,18 +54,54 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
+PROBES = ("probes", "rotations")
+SVM = ("probes", 0)
+GLANCE = (  # words, the way to the figure, the way to the untrained model's; shares, told in per cent
+    ("linear SVM, aligned", (*PROBES, "none", *SVM, "accuracy"), (*PROBES, "none", *SVM, "untrained_accuracy")),
+    ("rotated about up, z/z", (*PROBES, "z", *SVM, "accuracy"), (*PROBES, "z", *SVM, "untrained_accuracy")),
+    ("turned freely, z/SO(3)", (*PROBES, "z/so3", *SVM, "accuracy"), (*PROBES, "z/so3", *SVM, "untrained_accuracy")),
+    ("SO(3)/SO(3)", (*PROBES, "so3", *SVM, "accuracy"), (*PROBES, "so3", *SVM, "untrained_accuracy")),
+    (
+        "wrong under 15 corruptions",
+        ("corruptions", "scores", "trained", "posterior_mean", "mean_error"),
+        ("corruptions", "scores", "untrained", "posterior_mean", "mean_error"),
+    ),
+    (
+        "retrieval, mAP",
+        ("retrieval", "aligned", "trained", "posterior_mean", "cosine", "map"),
+        ("retrieval", "aligned", "untrained", "posterior_mean", "cosine", "map"),
+    ),
+)
+
+
 def summary_table(runs: Sequence[Evaluation]) -> str:
     """The main figures, a column for each run."""
-    rows = [
-        ["aligned, %", *(_beside_untrained(run, "accuracy") for run in runs)],
-        ["rotated about up, %", *(_beside_untrained(run, "rotated_accuracy") for run in runs)],
-        ["error, cd_l2_mean", *(_told(run, "{cd_l2_mean:.4f}") for run in runs)],
-        ["active units", *(_told(run, "{active_units} of {latent_dim}") for run in runs)],
-        ["KL to the prior, nats", *(_told(run, "{kl:.1f}") for run in runs)],
-        ["consistency gap, nats", *(_told(run, "{consistency_gap:.2f}") for run in runs)],
+    rows = []
+    for words, trained, untrained in GLANCE:
+        if any(_dig(run, trained) is not None for run in runs):
+            rows.append([f"{words}, %", *(_beside(_dig(run, trained), _dig(run, untrained)) for run in runs)])
+    rows += [
+        [words, *(_told(run, form) for run in runs)]
+        for words, form in (
+            ("reconstruction error, cd_l2_mean", "{cd_l2_mean:.4f}"),
+            ("active units", "{active_units} of {latent_dim}"),
+            ("KL to the prior, nats", "{kl:.1f}"),
+            ("consistency gap, nats", "{consistency_gap:.2f}"),
+        )
     ]
     head = ["test shapes", *(escape(run.name) for run in runs)]
     return html_table(head, rows, kind="summary", figures=range(1, len(head)))
+
+
+def _dig(run: Evaluation, path: Sequence[str | int]) -> float | None:
+    """The figure at the end of a way through the metrics; None where the way breaks off."""
+    value: Any = run.metrics
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError):
+            return None
+    return float(value)
 
 
 def _told(run: Evaluation, form: str) -> str:
@@ -76,11 +112,11 @@ def _told(run: Evaluation, form: str) -> str:
         return "–"
 
 
-def _beside_untrained(run: Evaluation, name: str) -> str:
-    if name not in run.metrics:
+def _beside(trained: float | None, untrained: float | None) -> str:
+    if trained is None:
         return "–"
-    untrained = percent(run.metrics[f"untrained_{name}"])
-    return f"<strong>{percent(run.metrics[name])}</strong> <small>untrained {untrained}</small>"
+    told = "" if untrained is None else f" <small>untrained {percent(untrained)}</small>"
+    return f"<strong>{percent(trained)}</strong>{told}"
 
 
 def facts_table(runs: Sequence[Evaluation]) -> str:

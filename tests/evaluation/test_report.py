@@ -2,16 +2,16 @@
 
 import copy
 import dataclasses
-import json
 import re
 import shutil
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
-from pointvae.errors import InputError
 from pointvae.evaluation.evaluate import evaluate
-from pointvae.evaluation.report import compare_runs, evaluate_run, report_html
+from pointvae.evaluation.parts import PARTS
+from pointvae.evaluation.report import report_html
 from pointvae.evaluation.report_tables import in_words
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -58,7 +58,7 @@ def made(run_folder, dataset_folder, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "with-history"
     shutil.copytree(run_folder, run)
     (run / "metrics.csv").write_text(HISTORY)
-    return evaluate(run, dataset_folder)
+    return evaluate(run, dataset_folder, quick=True)
 
 
 @pytest.fixture(scope="module")
@@ -102,40 +102,62 @@ def test_it_tells_the_drift_of_every_round(made, page):
 
 
 def test_curves_are_drawn_for_what_was_logged(page, made):
-    assert page.count("<figure><h3>") == 4
+    curves = page[page.index('<section id="curves"') : page.index('<section id="latents"')]
+    assert curves.count("<figure><h3>") == 4
     assert "Consistency term" not in page
     without = report_html([dataclasses.replace(made, history=[])])
     assert "holds no metrics.csv" in without
 
 
+def renamed(value, evil):
+    """Every text of figures that is no protocol's, and every name of a class, replaced."""
+    if isinstance(value, dict):
+        return {
+            name: {f"{evil}{i}": v for i, v in enumerate(part.values())}
+            if name in ("per_class_accuracy", "untrained_per_class_accuracy", "map_per_class")
+            else renamed(part, evil)
+            for name, part in value.items()
+        }
+    if isinstance(value, list):
+        return [renamed(part, evil) for part in value]
+    return value
+
+
 def test_names_cannot_become_markup(made):
     evil = '<img src=x onerror="alert(1)">&</script>'
-    metrics = copy.deepcopy(made.metrics)
+    classes = [f"{evil}{i}" for i in range(3)]
+    metrics = renamed(copy.deepcopy(made.metrics), evil)
     metrics["dataset"] |= {"name": evil, "source": evil}
-    for probe in metrics["probes"].values():
-        for figures in probe["probes"]:
-            for key in ("per_class_accuracy", "untrained_per_class_accuracy"):
-                figures[key] = dict.fromkeys([evil] * 3, 0.5)
-        for key in ("per_class_accuracy", "untrained_per_class_accuracy"):
-            probe[key] = {evil: 0.5}
+    metrics["disentanglement"] = {"left_out": evil}
+    for query in metrics["retrieval"]["shown"]:
+        query |= {"name": evil, "class": evil}
+        for neighbour in query["nearest"]:
+            neighbour |= {"name": evil, "class": evil}
+    metrics["attacks"]["shown"] = {
+        name: [evil] * len(value) if isinstance(value, list) else value
+        for name, value in metrics["attacks"]["shown"].items()
+    }
     config = {**made.config, "objective": {"class_path": evil, "init_args": {evil: evil}}}
     config["model"] = {**config["model"], "encoder": evil}
-    renamed = dataclasses.replace(
+    arrays = {
+        name: np.array([evil] * len(value)) if value.dtype.kind == "U" else value
+        for name, value in made.arrays.items()
+    }
+    shapes = dataclasses.replace(
         made,
         name=evil,
         metrics=metrics,
         config=config,
         card={**made.card, "licence": evil, "normalize": evil},
-        classes=[evil] * 3,
-        gallery=dataclasses.replace(made.gallery, names=[evil] * len(made.gallery.names)),
-        latent_map=dataclasses.replace(made.latent_map, names=[evil] * len(made.latent_map.names)),
-        path_names=(evil, evil),
+        classes=classes,
+        arrays=arrays,
     )
-    page = report_html([renamed], title=evil)
+    page = report_html([shapes], title=evil)
     assert "<img" not in page
     Page(page)
     clean = report_html([made])
     assert page.count("</script>") == clean.count("</script>")
+    assert "<img" not in report_html([shapes, shapes], title=evil)
 
 
 def test_several_runs_stand_side_by_side(made):
@@ -146,53 +168,40 @@ def test_several_runs_stand_side_by_side(made):
     assert "the-other, held out" in text
 
 
-def test_a_run_without_probes_says_why(made):
-    metrics = {**made.metrics, "probes": {}, "probes_left_out": "shapes: its shapes have no labels"}
+@pytest.mark.parametrize("part", [name for name in PARTS if name != "pictures"])
+def test_a_part_that_was_left_out_says_why(made, part):
+    metrics = {**made.metrics, part: {"left_out": "the moon is in the wrong house"}}
+    arrays = {name: value for name, value in made.arrays.items() if not name.startswith(f"{part}/")}
+    without = dataclasses.replace(made, metrics=metrics, arrays=arrays)
+    for runs in ([without], [made, without], [without, made]):
+        page = report_html(runs)
+        Page(page)
+    if part not in ("consistency", "latents", "drift"):
+        assert "the moon is in the wrong house" in report_html([without]), part
+
+
+@pytest.mark.parametrize("parts", [["probes"], ["pictures"], ["latents"], ["generation", "attacks"]], ids=str)
+def test_a_page_of_some_parts_shows_these(made, parts):
+    metrics = {name: value for name, value in made.metrics.items() if name not in PARTS or name in parts}
+    for name in ("accuracy", "rotated_accuracy", "cd_l2_mean", "active_units", "consistency_gap", "kl"):
+        metrics.pop(name)
+    page = report_html([dataclasses.replace(made, metrics=metrics)])
+    assert ('id="attacks"' in page) == ("attacks" in parts)
+    assert ('id="probes"' in page) == ("probes" in parts)
+    assert 'id="corruptions"' not in page
+    Page(page)
+
+
+def test_shapes_without_classes_are_reported(made):
+    metrics = {**made.metrics}
+    for name in ("probes", "probe_protocols", "clustering", "retrieval"):
+        metrics[name] = {"left_out": "its shapes have no labels"}
     for name in ("accuracy", "rotated_accuracy", "untrained_accuracy", "untrained_rotated_accuracy"):
         del metrics[name]
-    bare = dataclasses.replace(
-        made, metrics=metrics, classes=[], latent_map=dataclasses.replace(made.latent_map, labels=None)
-    )
-    page = report_html([bare])
+    arrays = {name: value for name, value in made.arrays.items() if name != "pictures/map_labels"}
+    page = report_html([dataclasses.replace(made, metrics=metrics, classes=[], arrays=arrays)])
     Page(page)
-    assert "No probe: shapes: its shapes have no labels" in page
     assert '<ul class="classes">' not in page
-
-
-def test_figures_and_report_go_into_the_run_folder_or_another(run_folder, dataset_folder, tmp_path):
-    found = evaluate_run(run_folder, dataset_folder, out=tmp_path / "new" / "out")
-    folder = tmp_path / "new" / "out"
-    assert sorted(path.name for path in folder.iterdir()) == ["metrics.json", "report.html"]
-    written = json.loads((folder / "metrics.json").read_text())
-    assert {**written, "report": str(folder / "report.html")} == found
-    run = tmp_path / "run"
-    shutil.copytree(run_folder, run)
-    evaluate_run(run, dataset_folder, quick=True)
-    assert (run / "report.html").is_file()
-
-
-def test_comparing_writes_one_report_for_all(run_folder, dataset_folder, tmp_path):
-    found = compare_runs([run_folder, run_folder], dataset_folder, out=tmp_path, title="Two", quick=True)
-    assert [run["run"] for run in found["runs"]] == ["tiny", "tiny"]
-    assert "<h1>Two</h1>" in (tmp_path / "report.html").read_text()
-    assert len(json.loads((tmp_path / "metrics.json").read_text())["runs"]) == 2
-
-
-def test_figures_that_are_no_numbers_are_null(run_folder, dataset_folder, tmp_path, monkeypatch):
-    broken = evaluate(run_folder, dataset_folder)
-    broken.metrics["consistency_gap"] = float("nan")
-    monkeypatch.setattr("pointvae.evaluation.report.evaluate", lambda *_, **__: broken)
-    evaluate_run(run_folder, dataset_folder, out=tmp_path)
-    assert json.loads((tmp_path / "metrics.json").read_text())["consistency_gap"] is None
-
-
-def test_a_place_that_is_a_file_is_refused_before_any_work(run_folder, dataset_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("pointvae.evaluation.report.evaluate", lambda *_, **__: pytest.fail("worked"))
-    (tmp_path / "a").write_text("x")
-    with pytest.raises(InputError, match="a: is a file; give a folder"):
-        evaluate_run(run_folder, dataset_folder, out=tmp_path / "a")
-    with pytest.raises(InputError, match="no run to compare"):
-        compare_runs([], dataset_folder, out=tmp_path)
 
 
 def test_a_description_reads_as_the_python_that_makes_it():
