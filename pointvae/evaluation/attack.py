@@ -6,6 +6,7 @@ moves each within a ball (`pointvae.geometry.balls`). Details are ours; docs/rob
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
@@ -16,7 +17,7 @@ from pointvae.evaluation.attack_figures import arrays_of, figures_of
 from pointvae.evaluation.attack_plan import UNBOUNDED, AttackSettings, Campaign
 from pointvae.evaluation.attack_tiles import FEATURE, Array, Attack, Ground, Outcome, join
 from pointvae.evaluation.results import Part
-from pointvae.evaluation.selection import spread_over_classes
+from pointvae.evaluation.selection import affordable, spread_over_classes
 from pointvae.evaluation.subject import Subject
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import TILE, Work
@@ -43,16 +44,19 @@ def measure_attacks(
         shapes: the test shapes.
         view: which points are seen.
         seed: what shapes, starts and noise are drawn from, with the place of each shape.
-        quick: fewer shapes, steps and starts.
+        quick: fewer shapes, steps and starts (and fewer shapes of more than 256 points, quick or not).
         settings: in place of the default ones and of ``quick``.
         work: how much is done at a time.
 
     Raises:
         InputError: there is no shape, or no goal that is possible without labels, or a class the probe has not seen.
     """
-    settings = settings or (QUICK if quick else AttackSettings())
     if not len(shapes):
         raise InputError("no shape to attack: the split or folder is empty")
+    if settings is None:
+        usual = QUICK if quick else AttackSettings()
+        points = view.points or shapes.points.shape[1]
+        settings = dataclasses.replace(usual, shapes=affordable(usual.shapes, points))
     labelled = shapes.labels is not None and all(FEATURE in subject.probes for subject in subjects.values())
     goals = [goal for goal in settings.goals if goal != "margin" or labelled]
     if not goals:

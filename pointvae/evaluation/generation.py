@@ -26,7 +26,7 @@ Matrix = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
 PROTOCOL = "generation/1"
-SHAPES, QUICK_SHAPES = 500, 160
+SHAPES, QUICK_SHAPES, POINTS = 500, 160, 256
 EMD_SHAPES, QUICK_EMD_SHAPES, EMD_POINTS = 150, 48, 128
 GRID, HALVES, FEWEST, TIE = 28, 100, 4, 1e-12
 READING = {
@@ -115,10 +115,11 @@ def measure_generation(
 ) -> Part:
     """MMD, COV and 1-NNA under ``cd_l2_mean`` and exact ``emd_l1_mean``, and JSD, of samples against real shapes.
 
-    Of every set as many shapes and points are drawn as the smallest has, at most 500 shapes (quick: 160). The earth
-    mover's distance sees the first 150 (48) of those, drawn down to 128 points. Standard errors are the spread over
-    100 random halves of both sets (delete-half jackknife; Shao and Wu, Annals of Statistics 1989): a half has twice
-    the variance of the whole, and shares half of it. For COV and 1-NNA they are approximate.
+    Of every set as many shapes and points are drawn as the smallest has, at most 500 shapes (quick: 160) and 256
+    points: the cost grows with the square of both. The earth mover's distance sees the first 150 (48) of those, drawn
+    down to 128 points. Standard errors are the spread over 100 random halves of both sets (delete-half jackknife;
+    Shao and Wu, Annals of Statistics 1989): a half has twice the variance of the whole, and shares half of it. For
+    COV and 1-NNA they are approximate.
 
     Args:
         samples: generated clouds (s, N, 3).
@@ -140,7 +141,7 @@ def measure_generation(
     sets = {"samples": samples, "reference": reference} | ({} if real is None else {"real": real})
     for name, clouds in sets.items():
         _check(name, clouds)
-    points = min(clouds.shape[1] for clouds in sets.values())
+    points = min(POINTS, *(clouds.shape[1] for clouds in sets.values()))
     shapes = min(QUICK_SHAPES if quick else SHAPES, *map(len, sets.values()))
     emd_shapes = min(QUICK_EMD_SHAPES if quick else EMD_SHAPES, shapes)
     emd_points = min(points, EMD_POINTS)

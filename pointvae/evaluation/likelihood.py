@@ -16,7 +16,7 @@ from pointvae.evaluation.annealed import CHAINS, annealed_nll
 from pointvae.evaluation.features import evaluating
 from pointvae.evaluation.nll import NLL, describe, nll_from_sums, standard_error
 from pointvae.evaluation.results import Part
-from pointvae.evaluation.selection import spread_over_classes
+from pointvae.evaluation.selection import affordable, spread_over_classes
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work
 from pointvae.models.modes import evaluation_mode
@@ -146,6 +146,7 @@ def measure_likelihood(
     ``importance``: 64 draws of the encoder's posterior for each of 256 shapes. ``annealed``: of 64 of these, 4 walks
     of 100 leaps (see `pointvae.evaluation.annealed`), whose estimate is closer; both lie above -log p(x) on average,
     so of two the smaller is the better. With ``quick`` there are 64 shapes of 32 draws, and 16 of 4 walks of 60.
+    Of clouds of more than 256 points there are fewer shapes, down to an eighth.
 
     Args:
         model: the model; put into evaluation mode, and back into its own.
@@ -167,9 +168,9 @@ def measure_likelihood(
     if not len(shapes):
         return Part({"protocol": PROTOCOL, "left_out": "no shape to measure: the split is empty"})
     count = seen.points or shapes.points.shape[1]
-    places = spread_over_classes(shapes, effort.shapes, seed=seed)
+    places = spread_over_classes(shapes, affordable(effort.shapes, count, power=2), seed=seed)
     plain = _importance(model, shapes, places.tolist(), seen, effort.draws, 16, seed, work)
-    few = spread_over_classes(shapes[places], effort.annealed_shapes, seed=seed)
+    few = spread_over_classes(shapes[places], affordable(effort.annealed_shapes, count, power=2), seed=seed)
     annealed, told = annealed_nll(model, shapes, places[few].tolist(), seen, leaps=effort.leaps, seed=seed, work=work)
     same = plain.nll[torch.from_numpy(few)]
     figures = {

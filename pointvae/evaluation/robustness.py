@@ -17,7 +17,7 @@ from pointvae.evaluation.corrupted import corrupted_clouds
 from pointvae.evaluation.features import Codes, to_array, to_tensors
 from pointvae.evaluation.results import Part
 from pointvae.evaluation.scores import mean_interval
-from pointvae.evaluation.selection import spread_over_classes
+from pointvae.evaluation.selection import affordable, spread_over_classes
 from pointvae.evaluation.subject import Subject
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work
@@ -58,7 +58,7 @@ def measure_corruptions(
         shapes: test shapes; with labels where accuracies are wanted.
         view: what is seen of the clean shapes.
         seed: what the choice of shapes and the corruptions are drawn from.
-        quick: 160 shapes, in place of 1,000, spread over the classes.
+        quick: 160 shapes, in place of 1,000, spread over the classes; fewer of more than 256 points.
         full: all shapes.
         work: how much is done at a time.
 
@@ -72,8 +72,8 @@ def measure_corruptions(
     """
     if not len(shapes):
         raise InputError("no shape to corrupt: the split or folder is empty")
-    count = len(shapes) if full else min(len(shapes), QUICK_SHAPES if quick else SHAPES)
-    places = spread_over_classes(shapes, count, seed=seed)
+    most = affordable(QUICK_SHAPES if quick else SHAPES, view.points or shapes.points.shape[1])
+    places = spread_over_classes(shapes, len(shapes) if full else most, seed=seed)
     with ExitStack() as stack:
         for subject in subjects.values():
             stack.enter_context(evaluation_mode(subject.model))

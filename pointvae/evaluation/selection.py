@@ -9,6 +9,20 @@ from pointvae.data.dataset import Shapes
 
 Places = npt.NDArray[np.int64]
 
+USUAL_POINTS = 256
+
+
+def affordable(most: int, points: int, *, power: int = 1) -> int:
+    """How many shapes of so many points cost about as much as ``most`` of 256 points, an eighth of ``most`` at least.
+
+    Args:
+        most: shapes of at most 256 points.
+        points: of each shape.
+        power: of the points, that the cost of a shape grows with.
+    """
+    share = (max(points, USUAL_POINTS) / USUAL_POINTS) ** power
+    return max(round(most / share), -(-most // 8), 1)
+
 
 def spread_over_classes(shapes: Shapes, count: int, *, seed: int = 0) -> Places:
     """At most ``count`` places in ``shapes``, sorted: from every class in turn, at random within it.

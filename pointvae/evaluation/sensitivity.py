@@ -27,7 +27,7 @@ from pointvae.evaluation.features import Codes, to_array
 from pointvae.evaluation.linear_probe import PROTOCOL as PROBE
 from pointvae.evaluation.results import Part
 from pointvae.evaluation.scores import mean_interval
-from pointvae.evaluation.selection import spread_over_classes
+from pointvae.evaluation.selection import affordable, spread_over_classes
 from pointvae.evaluation.subject import Subject
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work
@@ -58,8 +58,9 @@ def measure_sensitivity(
 ) -> Part:
     """Accuracy, consistency gap and way of the posterior mean at every size of every change.
 
-    At most 1,000 shapes, spread over the classes, are taken (200 when ``quick``). What a change draws depends on
-    ``seed`` and the place of the shape in ``shapes`` alone, and is the same for every subject and size.
+    At most 1,000 shapes, spread over the classes, are taken (200 when ``quick``; fewer of more than 256 points). What
+    a change draws depends on ``seed`` and the place of the shape in ``shapes`` alone, and is the same for every
+    subject and size.
 
     Args:
         subjects: the frozen models with their probes, by name.
@@ -83,7 +84,8 @@ def measure_sensitivity(
     """
     if not len(shapes):
         raise InputError("no shape to change: the split or folder is empty")
-    places = spread_over_classes(shapes, QUICK_SHAPES if quick else SHAPES, seed=seed)
+    most = affordable(QUICK_SHAPES if quick else SHAPES, view.points or shapes.points.shape[1])
+    places = spread_over_classes(shapes, most, seed=seed)
     if changes is None:
         changes = changes_of(shapes, view, quick=quick)
     measured = _measure(subjects, shapes, view, places, changes, seed, work or Work())

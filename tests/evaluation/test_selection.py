@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointvae.evaluation.selection import spread_over_classes
+from pointvae.evaluation.selection import affordable, spread_over_classes
 from tests.evaluation.shapes import make_shapes
 
 
@@ -42,3 +42,18 @@ def test_shapes_without_labels_are_taken_at_random():
 @pytest.mark.parametrize("count", [30, 31])
 def test_all_of_them_means_all_of_them(count):
     assert spread_over_classes(uneven(), count).tolist() == list(range(30))
+
+
+@pytest.mark.parametrize(
+    ("most", "points", "power", "expected"),
+    [
+        (1000, 30, 1, 1000),
+        (1000, 256, 1, 1000),
+        (1000, 1024, 1, 250),
+        (1000, 10**6, 1, 125),
+        (64, 512, 2, 16),
+        (1, 999, 2, 1),
+    ],
+)
+def test_fewer_shapes_are_affordable_the_more_points_they_have(most, points, power, expected):
+    assert affordable(most, points, power=power) == expected
