@@ -20,6 +20,7 @@ from pointvae.evaluation.sections import (
     clustering,
     comparison,
     corruptions,
+    findings,
     generation,
     latents,
     probes,
@@ -89,10 +90,15 @@ def _left_out(runs: Runs, part: str) -> str | None:
 
 def _summary(runs: Runs) -> str:
     quick = " This was a quick evaluation on a part of the shapes." if runs[0].metrics["quick"] else ""
-    return tables.summary_table(runs) + (
-        '<p class="note">Accuracy: a linear SVM on the posterior mean, test split. Error: mean squared nearest '
-        "distances, both ways added, in unit-sphere lengths squared. Gap: KL between the posteriors of a shape "
-        f"transformed (every heading about the up axis, scale 0.8 to 1.25, jitter 0.01) and as it is.{quick}</p>"
+    told = findings.section(runs[0]) if len(runs) == 1 else ""
+    return (
+        tables.summary_table(runs)
+        + told
+        + (
+            '<p class="note">Accuracy: a linear SVM on the posterior mean, test split. Error: mean squared nearest '
+            "distances, both ways added, in unit-sphere lengths squared. Gap: KL between the posteriors of a shape "
+            f"transformed (every heading about the up axis, scale 0.8 to 1.25, jitter 0.01) and as it is.{quick}</p>"
+        )
     )
 
 

@@ -13,6 +13,7 @@ from pointvae.evaluation.evaluate import evaluate
 from pointvae.evaluation.parts import PARTS
 from pointvae.evaluation.report import report_html
 from pointvae.evaluation.report_tables import in_words
+from pointvae.evaluation.sections import findings
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 HISTORY = """epoch,train/loss,val/loss,train/kl,val/kl,val/active_units,val/cd_l2_mean
@@ -209,3 +210,33 @@ def test_a_description_reads_as_the_python_that_makes_it():
     bound = {"class_path": "pointvae.ELBO", "init_args": {}}
     whole = {"class_path": "pointvae.Consistency", "init_args": {"base": bound, "transforms": [turn], "weight": 1.0}}
     assert in_words(whole) == "Consistency(base=ELBO(), transforms=[RotateUp(degrees=15)], weight=1.0)"
+
+
+def test_the_findings_repeat_the_figures_in_words(made):
+    told = findings.section(made)
+    probes = made.metrics["probes"]["rotations"]
+    first = probes["none"]["probes"][0]
+    assert f"{100 * first['accuracy']:.1f} %" in told and f"{100 * first['gain']:+.1f} points" in told
+    assert f"{100 * probes['z/so3']['accuracy']:.1f} %" in told
+    assert f"1-NNA {made.metrics['generation']['samples']['1_nna_cd_l2_mean']['value']:.2f}" in told
+    assert told.count("<li>") == 7
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [([0.01, 0.1], "more than chance"), ([-0.2, 0.1], "may be chance"), ([-0.2, -0.1], "a loss")],
+)
+def test_the_findings_judge_the_gain_by_its_interval(made, interval, verdict):
+    metrics = copy.deepcopy(made.metrics)
+    metrics["probes"]["rotations"]["none"]["probes"][0]["gain_interval"] = interval
+    assert verdict in findings.section(dataclasses.replace(made, metrics=metrics))
+
+
+def test_the_findings_name_a_collapse_and_an_attack_in_doubt(made):
+    metrics = copy.deepcopy(made.metrics)
+    metrics["information"]["trained"]["active_units"] = 0
+    for check in metrics["attacks"]["checks"]:
+        check["passed"] = check["check"] != "beats_noise"
+    doubted = sum(check["check"] == "beats_noise" for check in metrics["attacks"]["checks"])
+    told = findings.section(dataclasses.replace(made, metrics=metrics))
+    assert "Collapsed" in told and f"{doubted} of {len(metrics['attacks']['checks'])} signs" in told
