@@ -243,6 +243,14 @@ def _check_alike(runs: Sequence[Evaluation]) -> None:
     """Refuse runs that were evaluated on other shapes or in another way, naming what differs."""
     first = runs[0]
     for run in runs[1:]:
+        for part in sorted(first.metrics.keys() & run.metrics.keys()):
+            made = [each.metrics[part] for each in (first, run)]
+            a, b = (figures.get("protocol") if isinstance(figures, dict) else None for figures in made)
+            if a and b and a != b:
+                raise InputError(
+                    f"{first.name} and {run.name} were not evaluated alike: the protocol of {part} is {a} and {b}; "
+                    "evaluate both with the same version of pointvae"
+                )
         for key in ("dataset", "split", "n_shapes", "points", "seed", "quick", "full", "subsample_sha256"):
             a, b = (each.metrics.get(key) for each in (first, run))
             if key == "dataset":

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pointvae.errors import InputError
+from pointvae.evaluation.comparison import compare_evaluations
 from pointvae.evaluation.results import load_evaluation, save_arrays
 from pointvae.evaluation.runs import compare_runs, evaluate_run
 from pointvae.hub import read_run_config, save_pretrained
@@ -153,6 +154,14 @@ def test_runs_that_were_not_evaluated_alike_are_refused(runs, dataset_folder, tm
     evaluate_run(runs[1], dataset_folder, out=tmp_path, parts=["latents"], **options)
     with pytest.raises(InputError, match=f"not evaluated alike: {told}; evaluate both"):
         compare_runs([runs[0], tmp_path])
+
+
+def test_parts_of_other_protocols_are_refused(runs):
+    first, second = map(load_evaluation, runs[:2])
+    second.metrics["consistency"]["protocol"] = "consistency_gap/2"
+    told = "the protocol of consistency is consistency_gap/1 and consistency_gap/2"
+    with pytest.raises(InputError, match=f"not evaluated alike: {told}; evaluate both with the same version"):
+        compare_evaluations([first, second])
 
 
 def test_one_run_is_no_comparison(runs):
