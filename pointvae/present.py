@@ -123,7 +123,7 @@ def _probed(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _comparison(result: Mapping[str, Any]) -> Table:
     """Each figure of every run, with its difference to the first run's where its interval excludes 0."""
-    table = Table(title=f"means over {result['n_shapes']} test shapes; in brackets the difference to the first run")
+    table = Table(title="means over test shapes; in brackets the difference to the first run")
     table.add_column("figure")
     for run in result["runs"]:
         table.add_column(run["run"], justify="right")
