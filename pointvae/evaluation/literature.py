@@ -35,8 +35,8 @@ LITERATURE = (
         "foldingnet-c1",
         "LinearSVC",
         1.0,
-        "AnTao97/UnsupervisedPointCloudReconstruction, svm.py: LinearSVC(random_state=0); PointFlow is said to do "
-        "the same, which its released code does not show",
+        "AnTao97/UnsupervisedPointCloudReconstruction, svm.py: LinearSVC(random_state=0); the same in "
+        "stevenygd/PointFlow, utils.py, validate_classification",
         "2,048 points; pre-trained on ShapeNetCore v2 for a fixed 278 (FoldingNet) or 250 (DGCNN) epochs",
     ),
     _published(
