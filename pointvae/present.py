@@ -33,6 +33,8 @@ def present(verb: str, result: Mapping[str, Any]) -> None:
             console.print(accuracy_table(_probed(result)))
     elif verb == "compare":
         console.print(_comparison(result))
+        if any(len(method["runs"]) > 1 for method in result["methods"]):
+            console.print(_methods(result))
     elif verb == "demo":
         console.print(accuracy_table(result["rows"]))
     for name, value in result.items():
@@ -129,6 +131,8 @@ def _comparison(result: Mapping[str, Any]) -> Table:
         table.add_column(run["run"], justify="right")
     pairs = {(pair["run"], pair["figure"]): pair for pair in result["pairs"]}
     for name, facts in result["figures"].items():
+        if sum(run["figures"][name] is not None for run in result["runs"]) < 2:
+            continue
         cells = []
         for run in result["runs"]:
             told, pair = run["figures"][name], pairs.get((run["run"], name))
@@ -141,6 +145,28 @@ def _comparison(result: Mapping[str, Any]) -> Table:
     table.caption = (
         "*: the 95 % interval over test shapes excludes 0; a difference of methods takes several seeds of each"
     )
+    return table
+
+
+def _methods(result: Mapping[str, Any]) -> Table:
+    """Mean and deviation of each figure over training seeds, with the difference to the first method."""
+    table = Table(title="mean ± deviation over training seeds; in brackets the difference to the first method")
+    table.add_column("figure")
+    for method in result["methods"]:
+        table.add_column(f"{method['method']} ({len(method['runs'])})", justify="right")
+    pairs = {(pair["method"], pair["figure"]): pair for pair in result["method_pairs"]}
+    for name, facts in result["figures"].items():
+        cells = []
+        for method in result["methods"]:
+            told, pair = method["figures"][name], pairs.get((method["method"], name))
+            spread = "" if told is None or told["interval"] is None else f" ± {told['standard_deviation']:.2g}"
+            beside = ""
+            if pair is not None and pair["interval"] is not None:
+                low, high = pair["interval"]
+                beside = f" ({pair['mean']:+.3g}{'' if low <= 0 <= high else ' *'})"
+            cells.append("" if told is None else f"{told['mean']:.4g}{spread}{beside}")
+        table.add_row(facts["words"], *cells)
+    table.caption = "*: the 95 % t-interval of the differences, paired by seed, excludes 0"
     return table
 
 

@@ -26,6 +26,20 @@ Who = Literal["trained", "untrained"]
 WHO: tuple[Who, ...] = ("trained", "untrained")
 QUICK_TRAIN, QUICK_TEST = 1000, 500
 SOFTWARE = ("torch", "numpy", "scipy", "scikit-learn")
+SUBJECT = (  # what every figure depends on, by the names in metrics.json
+    "run",
+    "model_sha256",
+    "dataset",
+    "split",
+    "n_shapes",
+    "points",
+    "subsample_sha256",
+    "seed",
+    "quick",
+    "full",
+    "version",
+    "software",
+)
 
 
 class Bench:
@@ -63,7 +77,7 @@ class Bench:
         self.seed, self.quick, self.full = seed, quick, full
         self.config, self.data = read_run_config(run), load_dataset(dataset)
         self.model = to_best_device(from_pretrained(run))
-        self.view = View(points or default_points(self.config, self.data), "none", seed)
+        self.view = View(default_points(self.config, self.data) if points is None else points, "none", seed)
         self.split = "test" if "test" in self.data.splits else self.data.splits[-1]
         self._codes: dict[tuple[Who, str, Rotation], Codes] = {}
         self._trainings: dict[tuple[Who, Rotation], Training] = {}

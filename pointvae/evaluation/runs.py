@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pointvae.errors import InputError
-from pointvae.evaluation.bench import file_sha256
+from pointvae.evaluation.bench import SUBJECT, file_sha256
 from pointvae.evaluation.comparison import compare_evaluations
-from pointvae.evaluation.evaluate import check_parts, evaluate
+from pointvae.evaluation.evaluate import check_parts, evaluate, headline
+from pointvae.evaluation.parts import PARTS
 from pointvae.evaluation.report import REPORT, report_html
-from pointvae.evaluation.results import METRICS, Evaluation, load_evaluation, save_evaluation, to_json
+from pointvae.evaluation.results import Evaluation, load_evaluation, save_evaluation, to_json
 from pointvae.evaluation.store import PartStore
 from pointvae.evaluation.work import Work
 from pointvae.hub import WEIGHTS
-from pointvae.writing import write_text
+from pointvae.writing import output_folder, write_text
 
 COMPARISON = "comparison.json"
 SCRATCH = ".evaluation"  # what a killed evaluation leaves behind, to go on from
@@ -45,7 +47,8 @@ def evaluate_run(
         out: where the files go; the run folder when absent.
         quick: take at most 1,000 training and 500 test shapes, and less of everything.
         full: take all test shapes for the corruptions.
-        parts: names of the parts; all when absent.
+        parts: names of the parts; all when absent. Other parts that ``out`` holds already stay, if they are of the
+            same run, data and settings.
         points: points of each shape that the model sees; those of the training run when absent.
         batch_size: shapes in the model's hands at a time; no figure depends on it.
         jobs: threads, -1 for one on every core; no figure depends on it.
@@ -58,17 +61,41 @@ def evaluate_run(
     Raises:
         InputError: the run, the dataset, an option or ``out`` is at fault; nothing was written.
     """
-    folder = _folder(out or run)
+    folder = output_folder(run if out is None else out)
     scratch = folder / SCRATCH
     work = Work(batch_size, jobs, progress)
     made = evaluate(
         run, dataset, parts=parts, quick=quick, full=full, points=points, seed=seed, work=work, scratch=scratch
     )
+    made = _with_earlier(made, folder)
     html = report_html([made])
     save_evaluation(made, folder)
     write_text(folder / REPORT, html)
     PartStore(scratch, {}).clear()
     return {**made.metrics, "report": str(folder / REPORT)}
+
+
+def _with_earlier(made: Evaluation, folder: Path) -> Evaluation:
+    """An evaluation with the parts that the folder holds already, if these are of the same run, data and settings."""
+    try:
+        earlier = load_evaluation(folder)
+    except InputError:
+        return made
+    same = all(earlier.metrics.get(key) == made.metrics[key] for key in SUBJECT)
+    kept = [name for name in PARTS if name in earlier.metrics and name not in made.metrics] if same else []
+    if not kept:
+        return made
+    figures = {
+        name: (made if name in made.metrics else earlier).metrics[name]
+        for name in PARTS
+        if name in {*kept, *made.metrics}
+    }
+    seconds = {**earlier.metrics["seconds"], **made.metrics["seconds"]}
+    seconds["all"] = round(sum(seconds[name] for name in figures), 1)
+    facts = {key: made.metrics[key] for key in (*SUBJECT, "parameters")}
+    arrays = {name: array for name, array in earlier.arrays.items() if name.split("/")[0] in kept}
+    metrics = {**facts, **headline(figures), **figures, "seconds": seconds}
+    return dataclasses.replace(made, metrics=metrics, arrays={**arrays, **made.arrays})
 
 
 def compare_runs(
@@ -98,7 +125,7 @@ def compare_runs(
     """
     if len(runs) < 2:
         raise InputError(f"{len(runs)} run to compare: name at least two run folders")
-    folder = None if out is None else _folder(out)
+    folder = None if out is None else output_folder(out)
     check_parts(settings.get("parts"))
     for run in runs:
         if dataset is not None and not _is_evaluated(run):
@@ -128,13 +155,6 @@ def _is_evaluated(run: str | Path) -> bool:
     except InputError:
         return False
     return True
-
-
-def _folder(place: str | Path) -> Path:
-    folder = Path(place)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; give a folder for {METRICS} and {REPORT}")
-    return folder
 
 
 __all__ = ["Evaluation", "compare_runs", "evaluate_run"]

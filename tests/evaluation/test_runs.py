@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pointvae.errors import InputError
+from pointvae.evaluation.bench import SUBJECT, Bench
 from pointvae.evaluation.comparison import compare_evaluations
 from pointvae.evaluation.results import load_evaluation, save_arrays
 from pointvae.evaluation.runs import compare_runs, evaluate_run
@@ -182,3 +183,30 @@ def test_nothing_that_is_loaded_is_executed(tmp_path):
         load_evaluation(tmp_path)
     with pytest.raises(TypeError, match="objects"):
         save_arrays(tmp_path / "x.npz", {"a": np.array([{}], dtype=object)}, {})
+
+
+def test_parts_are_added_to_an_evaluation_of_the_same_settings(run_folder, dataset_folder, tmp_path):
+    whole = evaluate_run(
+        run_folder, dataset_folder, out=tmp_path / "whole", parts=["latents", "drift", "consistency"]
+    )
+    for parts in (["drift"], ["latents"], ["consistency"]):
+        found = evaluate_run(run_folder, dataset_folder, out=tmp_path / "one", parts=parts)
+    timeless = [{k: v for k, v in metrics.items() if k not in ("seconds", "report")} for metrics in (found, whole)]
+    assert list(timeless[0]) == list(timeless[1])
+    assert timeless[0] == timeless[1]
+    assert found["seconds"].keys() == whole["seconds"].keys()
+    one, other = (load_evaluation(tmp_path / name).arrays for name in ("one", "whole"))
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name])
+
+
+def test_parts_of_other_settings_take_the_place_of_an_evaluation(run_folder, dataset_folder, tmp_path):
+    evaluate_run(run_folder, dataset_folder, out=tmp_path, parts=["latents"])
+    found = evaluate_run(run_folder, dataset_folder, out=tmp_path, parts=["consistency"], seed=1)
+    assert "latents" not in found and "active_units" not in found
+    assert not any(name.startswith("latents/") for name in load_evaluation(tmp_path).arrays)
+
+
+def test_what_a_bench_describes_is_what_parts_must_agree_on(run_folder, dataset_folder):
+    assert tuple(Bench(run_folder, dataset_folder).describes) == SUBJECT
