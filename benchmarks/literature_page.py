@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from literature import RESULTS, UNTRAINED, groups
+import numpy.typing as npt
+from literature import QUICK, RESULTS, UNTRAINED, groups
 from yardsticks import ROTATED, YARDSTICKS, Yardstick, markdown
 
 import modelnet40
@@ -30,6 +31,7 @@ NAMES = {
 }
 FEATURES = {"encoder": "encoder feature, 1,024", "posterior_mean": "posterior mean, 256"}
 FITTED = [[LINEAR_SVM], *groups(LITERATURE)]  # protocols of one classifier stand in one row
+Matrix = npt.NDArray[np.float64]
 Figures = dict[tuple[str, str, str, str], float]  # method, seed, feature, protocol: percent
 
 
@@ -111,10 +113,22 @@ def protocols(feature: str) -> str:
     return "\n".join(lines)
 
 
-def complete(figures: Figures, method: str, feature: str) -> list[str]:
-    """The seeds of a method that were probed under every protocol."""
-    seeds = sorted({key[1] for key in figures if (key[0], key[2]) == (method, feature)})
-    return [s for s in seeds if all((method, s, feature, group[0].identifier) in figures for group in FITTED)]
+def common(figures: Figures, methods: Sequence[str], feature: str) -> tuple[list[str], list[list[Protocol]]]:
+    """The seeds in which all these methods have every quick protocol, and the protocols that all of those have."""
+
+    def there(seed: str, group: list[Protocol]) -> bool:
+        return all((method, seed, feature, group[0].identifier) in figures for method in methods)
+
+    quick = [[LINEAR_SVM], *groups(QUICK)]
+    seeds = [s for s in sorted({key[1] for key in figures}) if all(there(s, group) for group in quick)]
+    return seeds, [group for group in FITTED if all(there(s, group) for s in seeds)]
+
+
+def seen(
+    figures: Figures, method: str, feature: str, seeds: Sequence[str], shared: Sequence[list[Protocol]]
+) -> Matrix:
+    """Accuracies (seeds, protocols)."""
+    return np.array([[figures[method, s, feature, group[0].identifier] for group in shared] for s in seeds])
 
 
 def spreads() -> str:
@@ -122,21 +136,22 @@ def spreads() -> str:
     figures = measured()
     scales = {(r["method"], r["seed"], r["feature"]): float(r["feature_std"]) for r in read_rows(RESULTS)}
     lines = [
-        "| encoder | feature | spread of a feature | lowest protocol | highest protocol | difference, points |",
-        "|---|---|---|---|---|---|",
+        "| encoder | feature | spread of a feature | classifiers | lowest | highest | difference, points |",
+        "|---|---|---|---|---|---|---|",
     ]
     for feature, name in FEATURES.items():
         for method in NAMES:
-            seeds = complete(figures, method, feature)
+            seeds, shared = common(figures, [method], feature)
             if not seeds:
                 continue
-            each = np.array([[figures[method, s, feature, g[0].identifier] for g in FITTED] for s in seeds])
-            low, high = (FITTED[int(pick(each.mean(axis=0)))][0].name for pick in (np.argmin, np.argmax))
+            each = seen(figures, method, feature, seeds, shared)
+            low, high = (shared[int(pick(each.mean(axis=0)))][0].name for pick in (np.argmin, np.argmax))
             cells = [
                 f"{np.mean([scales[method, s, feature] for s in seeds]):.2g}",
+                f"{len(shared)} of {len(FITTED)}",
                 f"{told(list(each.min(axis=1)))}, `{low}`",
                 f"{told(list(each.max(axis=1)))}, `{high}`",
-                told(list(each.max(axis=1) - each.min(axis=1))),
+                told(list(np.ptp(each, axis=1))),
             ]
             lines.append(f"| {NAMES[method]} | {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -165,18 +180,18 @@ def gains(feature: str) -> str:
 def summary() -> str:
     """What the tables of the encoder's feature come to, in words."""
     figures = measured()
-
-    def seen(method: str, seed: str) -> list[float]:
-        return [figures[method, seed, "encoder", group[0].identifier] for group in FITTED]
-
-    each = {method: [seen(method, s) for s in complete(figures, method, "encoder")] for method in NAMES}
-    moved = {m: float(np.mean(np.ptp(found, axis=1))) for m, found in each.items() if found}
+    moved = {}
+    for method in NAMES:
+        seeds, shared = common(figures, [method], "encoder")
+        if seeds:
+            moved[method] = float(np.ptp(seen(figures, method, "encoder", seeds, shared), axis=1).mean())
     floor = moved.pop(UNTRAINED, None)
-    both = [s for s in complete(figures, "vae", "encoder") if s in complete(figures, UNTRAINED, "encoder")]
-    if floor is None or not both:
+    seeds, shared = common(figures, ["vae", UNTRAINED], "encoder")
+    if floor is None or not seeds:
         return "- Too few rows are there yet."
-    gain = np.mean([np.subtract(seen("vae", s), seen(UNTRAINED, s)) for s in both], axis=0)
-    (least, low), (most, high) = ((f"`{FITTED[i][0].name}`", gain[i]) for i in (gain.argmin(), gain.argmax()))
+    vae, untrained = (seen(figures, method, "encoder", seeds, shared) for method in ("vae", UNTRAINED))
+    gain = (vae - untrained).mean(axis=0)
+    (least, low), (most, high) = ((f"`{shared[i][0].name}`", gain[i]) for i in (gain.argmin(), gain.argmax()))
     ours = [np.mean(over_seeds(figures, method, "encoder", LINEAR_SVM)) for method in NAMES if method != UNTRAINED]
     lines = [
         f"- The protocol alone moves a trained encoder by {np.mean(list(moved.values())):.1f} points.",

@@ -148,7 +148,8 @@ def test_gains_and_spreads_are_paired_by_seed(monkeypatch):
     assert len(lines) == 2
     last = len(names) - 1
     assert lines[1] == (
-        f"| VAE | encoder feature, 1,024 | 0.5 | 63.0 ± 10.0, `{names[0].split('/')[0]}` | "
+        f"| VAE | encoder feature, 1,024 | 0.5 | {len(names)} of {len(names)} | "
+        f"63.0 ± 10.0, `{names[0].split('/')[0]}` | "
         f"{63 + last}.0 ± 10.0, `{names[last].split('/')[0]}` | {last}.0 ± 0.0 |"
     )
 
