@@ -233,7 +233,7 @@ def evaluate(
         out=out,
         quick=quick,
         full=full,
-        parts=parts.split(",") if parts is not None else None,
+        parts=None if parts is None else [name.strip() for name in parts.split(",") if name.strip()],
         points=points,
         batch_size=batch_size,
         jobs=jobs,

@@ -58,6 +58,22 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def output_folder(place: str | Path) -> Path:
+    """A folder to write into, there already or not; asked before work whose results would have no place.
+
+    Raises:
+        InputError: it has no name, is a file, or lies beneath one.
+    """
+    if not str(place):
+        raise InputError("--out: is empty; give a folder's name")
+    folder = Path(place)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; give a folder")
+    if any(parent.is_file() for parent in folder.parents):
+        raise InputError(f"{folder}: lies beneath a file; give another place")
+    return folder
+
+
 def _make_parent(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -441,3 +441,31 @@ def test_a_part_that_does_not_fit_is_refused_with_what_would(call, options, word
     told = refusal(call("train", "DATASET", "RUN", *options))
     assert all(word in told for word in words), told
     assert "Parser key" not in told and "class_path" not in told
+
+
+# -- evaluating ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "attack", "probe"])
+def test_no_points_at_all_are_refused(call, dataset, trained, verb):
+    assert "--points 0: must be at least 1" in refusal(call(verb, trained, dataset, "--points", 0))
+
+
+@pytest.mark.parametrize(("parts", "told"), [("", "names none"), ("latent,drift", "'latent': unknown")])
+def test_parts_that_are_none_are_told(call, dataset, trained, parts, told):
+    assert told in refusal(call("evaluate", trained, dataset, "--parts", parts))
+
+
+def test_parts_may_have_blanks_between_them(call, dataset, trained, tmp_path):
+    code, out, _ = call("evaluate", trained, dataset, "--parts", "latents, consistency,", "--out", tmp_path, "--json")
+    assert code == 0 and {"latents", "consistency"} <= json.loads(out).keys()
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "attack"])
+@pytest.mark.parametrize(("out", "told"), [("", "is empty"), ("file", "is a file"), ("file/a/b", "beneath a file")])
+def test_a_place_where_nothing_can_be_written_is_refused_before_any_work(
+    call, dataset, trained, tmp_path, monkeypatch, verb, out, told
+):
+    monkeypatch.setattr("pointvae.evaluation.work.Work._run", lambda *_: pytest.fail("worked"))
+    (tmp_path / "file").write_text("x")
+    assert told in refusal(call(verb, trained, dataset, "--out", tmp_path / out if out else ""))

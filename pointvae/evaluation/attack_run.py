@@ -20,7 +20,7 @@ from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work
 from pointvae.hub import from_pretrained, read_run_config, untrained_twin
 from pointvae.version import __version__
-from pointvae.writing import whole_file, write_text
+from pointvae.writing import output_folder, whole_file, write_text
 
 JSON, PICTURE = "attack.json", "attack.png"
 RADII = "0.002,0.005,0.01,0.02,0.05"
@@ -74,8 +74,9 @@ def attack_run(
         restarts,
     )
     work = Work(jobs=jobs, progress=progress)
+    folder = None if out is None else output_folder(out)
     config, data = read_run_config(run), load_dataset(dataset)
-    view = View(points or default_points(config, data), "none", seed)
+    view = View(default_points(config, data) if points is None else points, "none", seed)
     subjects = {
         "trained": Subject(to_best_device(from_pretrained(run))),
         "untrained": Subject(to_best_device(untrained_twin(run))),
@@ -96,9 +97,9 @@ def attack_run(
         "version": __version__,
         **part.figures,
     }
-    if out is not None:
-        _write(figures, part, Path(out))
-        figures = {**figures, "written": [str(Path(out) / name) for name in (JSON, PICTURE)]}
+    if folder is not None:
+        _write(figures, part, folder)
+        figures = {**figures, "written": [str(folder / name) for name in (JSON, PICTURE)]}
     return figures
 
 

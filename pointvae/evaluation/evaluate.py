@@ -90,7 +90,7 @@ def check_parts(parts: Sequence[str] | None) -> list[str]:
         return list(PARTS)
     for name in parts:
         if name not in PARTS:
-            raise InputError(f"--parts {name}: unknown{near(name, PARTS)}; choose from {', '.join(PARTS)}")
+            raise InputError(f"--parts {name!r}: unknown{near(name, PARTS)}; choose from {', '.join(PARTS)}")
     if not parts:
         raise InputError(f"--parts: names none; choose from {', '.join(PARTS)}")
     return [name for name in PARTS if name in parts]
