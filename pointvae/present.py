@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+FEW = 4  # runs whose figures stand side by side in a terminal
+
 
 def present(verb: str, result: Mapping[str, Any]) -> None:
     """Show a verb's result."""
@@ -32,9 +34,11 @@ def present(verb: str, result: Mapping[str, Any]) -> None:
         if "rotations" in result.get("probes", {}):
             console.print(accuracy_table(_probed(result)))
     elif verb == "compare":
-        console.print(_comparison(result))
-        if any(len(method["runs"]) > 1 for method in result["methods"]):
+        several = any(len(method["runs"]) > 1 for method in result["methods"])
+        if several:
             console.print(_methods(result))
+        if not several or len(result["runs"]) <= FEW:
+            console.print(_comparison(result))
     elif verb == "demo":
         console.print(accuracy_table(result["rows"]))
     for name, value in result.items():
@@ -124,50 +128,57 @@ def _probed(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _comparison(result: Mapping[str, Any]) -> Table:
-    """Each figure of every run, with its difference to the first run's where its interval excludes 0."""
-    table = Table(title="means over test shapes; in brackets the difference to the first run")
-    table.add_column("figure")
-    for run in result["runs"]:
-        table.add_column(run["run"], justify="right")
+    """Each figure of every run, with its difference to the first run's."""
     pairs = {(pair["run"], pair["figure"]): pair for pair in result["pairs"]}
-    for name, facts in result["figures"].items():
-        if sum(run["figures"][name] is not None for run in result["runs"]) < 2:
-            continue
-        cells = []
-        for run in result["runs"]:
-            told, pair = run["figures"][name], pairs.get((run["run"], name))
-            beside = ""
-            if pair is not None:
-                low, high = pair["interval"]
-                beside = f" ({pair['difference']:+.3g}{'' if low <= 0 <= high else ' *'})"
-            cells.append("" if told is None else f"{told['mean']:.4g}{beside}")
-        table.add_row(facts["words"], *cells)
-    table.caption = (
-        "*: the 95 % interval over test shapes excludes 0; a difference of methods takes several seeds of each"
-    )
+    columns = {run["run"]: run["figures"] for run in result["runs"]}
+    table = _side_by_side(result, columns, pairs, "difference")
+    table.title = "means over test shapes; in brackets the difference to the first run"
+    table.caption = "*: the 95 % interval over test shapes excludes 0; of methods that takes several seeds of each"
     return table
 
 
 def _methods(result: Mapping[str, Any]) -> Table:
     """Mean and deviation of each figure over training seeds, with the difference to the first method."""
-    table = Table(title="mean ± deviation over training seeds; in brackets the difference to the first method")
-    table.add_column("figure")
-    for method in result["methods"]:
-        table.add_column(f"{method['method']} ({len(method['runs'])})", justify="right")
     pairs = {(pair["method"], pair["figure"]): pair for pair in result["method_pairs"]}
-    for name, facts in result["figures"].items():
-        cells = []
-        for method in result["methods"]:
-            told, pair = method["figures"][name], pairs.get((method["method"], name))
-            spread = "" if told is None or told["interval"] is None else f" ± {told['standard_deviation']:.2g}"
-            beside = ""
-            if pair is not None and pair["interval"] is not None:
-                low, high = pair["interval"]
-                beside = f" ({pair['mean']:+.3g}{'' if low <= 0 <= high else ' *'})"
-            cells.append("" if told is None else f"{told['mean']:.4g}{spread}{beside}")
-        table.add_row(facts["words"], *cells)
+    columns = {method["method"]: method["figures"] for method in result["methods"]}
+    table = _side_by_side(result, columns, pairs, "mean")
+    table.title = "mean ± deviation over training seeds; in brackets the difference to the first method"
     table.caption = "*: the 95 % t-interval of the differences, paired by seed, excludes 0"
     return table
+
+
+def _side_by_side(
+    result: Mapping[str, Any],
+    columns: Mapping[str, Mapping[str, Any]],
+    pairs: Mapping[tuple[str, str], Mapping[str, Any]],
+    difference: str,
+) -> Table:
+    """A row for each figure that two columns have; shares in per cent."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, facts in result["figures"].items():
+        if sum(figures[name] is not None for figures in columns.values()) < 2:
+            continue
+        cells = []
+        for column, figures in columns.items():
+            told, pair = figures[name], pairs.get((column, name))
+            if told is None:
+                cells.append("")
+                continue
+            spread = told.get("standard_deviation")
+            words = _figure(facts, told["mean"]) + (f" ± {_figure(facts, spread)}" if spread is not None else "")
+            if pair is not None and pair["interval"] is not None:
+                low, high = pair["interval"]
+                words += f" ({_figure(facts, pair[difference], '+')}{'' if low <= 0 <= high else ' *'})"
+            cells.append(words)
+        table.add_row(facts["words"] + (", %" if facts["share"] else ""), *cells)
+    return table
+
+
+def _figure(facts: Mapping[str, Any], value: float, sign: str = "") -> str:
+    return f"{100 * value:{sign}.1f}" if facts["share"] else f"{value:{sign}.3g}"
 
 
 def accuracy_table(rows: Sequence[Mapping[str, Any]], title: str = "linear SVM on frozen features") -> Table:

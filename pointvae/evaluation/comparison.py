@@ -34,6 +34,7 @@ class Compared:
         array: where each shape's value stands in `Evaluation.arrays`.
         better: ``higher`` or ``lower``; empty where neither is.
         reduce: makes values (n,) of an array that has more than one a shape.
+        share: whether it is a share of 1, to be told in per cent.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Compared:
     array: str
     better: str
     reduce: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None
+    share: bool = True
 
     def values(self, run: Evaluation) -> npt.NDArray[Any] | None:
         """Each shape's value (n,); None where the run was not measured in this."""
@@ -92,17 +94,18 @@ COMPARED = (
         "higher",
         lambda radii: radii[len(radii) // 2],
     ),
-    Compared("nll", "NLL by importance sampling, nats a point", "likelihood/nll", "lower"),
-    Compared("annealed_nll", "NLL by annealing, nats a point", "likelihood/annealed_nll", "lower"),
-    Compared("consistency_gap", "consistency gap, nats", "consistency/consistency_gap", "lower"),
+    Compared("nll", "NLL by importance sampling, nats a point", "likelihood/nll", "lower", share=False),
+    Compared("annealed_nll", "NLL by annealing, nats a point", "likelihood/annealed_nll", "lower", share=False),
+    Compared("consistency_gap", "consistency gap, nats", "consistency/consistency_gap", "lower", share=False),
     Compared(
         "drift",
         "drift after five rounds, prior deviations",
         "drift/distance_to_start",
         "lower",
         lambda rounds: rounds[-1],
+        share=False,
     ),
-    Compared("cd_l2_mean", "reconstruction, cd_l2_mean", "reconstruction/cd_l2_mean", "lower"),
+    Compared("cd_l2_mean", "reconstruction, cd_l2_mean", "reconstruction/cd_l2_mean", "lower", share=False),
 )
 
 
@@ -144,7 +147,7 @@ def compare_evaluations(runs: Sequence[Evaluation], *, seed: int = 0) -> dict[st
         "protocol": PROTOCOL,
         "baseline": names[0],
         **{key: first.metrics[key] for key in ("dataset", "split", "n_shapes", "points", "seed", "quick", "version")},
-        "figures": {f.name: {"words": f.words, "better": f.better} for f in figures},
+        "figures": {f.name: {"words": f.words, "better": f.better, "share": f.share} for f in figures},
         "runs": rows,
         "pairs": pairs,
         "methods": [_over_seeds(name, group, figures) for name, group in methods.items()],

@@ -50,7 +50,7 @@ def write_report(runs: Runs, path: str | Path, *, title: str | None = None) -> N
 def report_html(runs: Runs, title: str | None = None) -> str:
     """The report as a string."""
     dataset = runs[0].metrics["dataset"]["name"]
-    title = title or f"{' and '.join(run.name for run in runs)} on {dataset}"
+    title = title or f"{', '.join(run.name for run in runs)} on {dataset}"
     sections = [(key, name, draw(runs)) for key, name, draw, needs in SECTIONS if _made(runs, needs)]
     if len(runs) > 1:
         sections.insert(

@@ -164,7 +164,7 @@ def test_names_cannot_become_markup(made):
 def test_several_runs_stand_side_by_side(made):
     other = dataclasses.replace(made, name="the-other")
     text = " ".join(Page(report_html([made, other])).text)
-    assert "with-history and the-other on shapes" in text
+    assert "with-history, the-other on shapes" in text
     assert text.count("Worst of 15 shapes") == 2
     assert "the-other, held out" in text
 
