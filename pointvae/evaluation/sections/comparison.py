@@ -79,7 +79,7 @@ def _methods(found: Mapping[str, Any]) -> str:
     lead = (
         "<p>Would the methods rank the same way if trained again? Runs that differ in their training seed alone are "
         "taken together: mean and standard deviation; beneath, the difference to the first method, paired by seed, "
-        "and the 95 % t-interval of its mean, in bold where it excludes 0. With few seeds it is wide, and should be.</p>"
+        "and the 95 % t-interval of its mean, in bold where it excludes 0. With few seeds it is wide.</p>"
     )
     return (
         "<h3>Over training seeds</h3>" + lead + html_table(head, rows, kind="comparison", figures=range(1, len(head)))
