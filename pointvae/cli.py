@@ -167,6 +167,7 @@ def probe(
     rotation: Literal["none", "z", "z/so3", "so3"] = "none",
     points: int | None = None,
     batch_size: int = 64,
+    jobs: int = -1,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Classify a run's frozen features by a named protocol, beside the untrained encoder's.
@@ -179,7 +180,8 @@ def probe(
         feature: posterior_mean, encoder (before the head), or all.
         rotation: how shapes are turned: none, z (about the up axis), so3; z/so3: train by z, test by so3.
         points: points of each shape; those of the training unless given.
-        batch_size: shapes a step.
+        batch_size: shapes in the model's hands at a time; no figure depends on it.
+        jobs: threads; -1 for one on every core; no figure depends on it.
         seed: what subsets, rotations, folds and draws are made from.
     """
     from pointvae.evaluation.probes import probe_run
@@ -192,6 +194,7 @@ def probe(
         rotation=rotation,
         points=points,
         batch_size=batch_size,
+        jobs=jobs,
         seed=seed,
         progress=True,
     )

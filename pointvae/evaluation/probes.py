@@ -21,7 +21,7 @@ from pointvae.evaluation.protocols import Protocol, find_protocol
 from pointvae.evaluation.registry import LINEAR_SVM
 from pointvae.evaluation.training import Encoded, compare_feature, encode_training
 from pointvae.evaluation.views import Rotation, View
-from pointvae.evaluation.work import Work
+from pointvae.evaluation.work import Work, one_thread
 from pointvae.hub import from_pretrained, read_run_config, untrained_twin
 from pointvae.models.vae import PointVAE
 from pointvae.version import __version__
@@ -36,6 +36,7 @@ TURNS: dict[str, tuple[Rotation, Rotation]] = {  # of training shapes, of test s
 assert tuple(TURNS) == get_args(RotationProtocol)
 
 
+@one_thread()
 def probe_run(
     run_folder: str | Path,
     dataset_path: str | Path,
@@ -45,6 +46,7 @@ def probe_run(
     rotation: RotationProtocol = "none",
     points: int | None = None,
     batch_size: int = 64,
+    jobs: int = -1,
     seed: int = 0,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -59,7 +61,8 @@ def probe_run(
         rotation: how the shapes are turned, each by its own fixed rotation: ``none``, ``z`` (all about the up axis),
             ``so3`` (all freely), or ``z/so3`` (training shapes about the up axis, test shapes freely).
         points: points of each shape that the models see; those of the training run when absent.
-        batch_size: shapes a step.
+        batch_size: shapes in the model's hands at a time; no figure depends on it.
+        jobs: threads, -1 for one on every core; no figure depends on it.
         seed: what subsets, rotations, folds, draws and intervals are made from.
         progress: show bars on stderr.
 
@@ -72,7 +75,7 @@ def probe_run(
     Raises:
         InputError: an option, the run or the dataset is at fault.
     """
-    work = Work(batch_size, progress=progress)
+    work = Work(batch_size, jobs, progress)
     features = [feature] if feature != "all" else list(FEATURES)
     chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
     check_options(features, rotation)

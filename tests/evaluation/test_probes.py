@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
 from pointvae.errors import InputError
@@ -65,9 +66,17 @@ def test_trained_and_untrained_figures_belong_to_their_models(run_folder, datase
     assert found["gain"] == pytest.approx(found["accuracy"] - found["untrained_accuracy"])
 
 
-def test_the_batch_size_changes_nothing(run_folder, dataset_folder, result):
-    other = probe_run(run_folder, dataset_folder, rotation="z", seed=3, batch_size=7)
-    assert other["confusion_matrix"] == result["confusion_matrix"]
+@pytest.mark.parametrize(("batch_size", "jobs", "threads"), [(7, 1, 2), (200, 3, 1)])
+def test_neither_the_batch_size_nor_the_threads_change_a_digit(
+    run_folder, dataset_folder, result, batch_size, jobs, threads
+):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        other = probe_run(run_folder, dataset_folder, rotation="z", seed=3, batch_size=batch_size, jobs=jobs)
+    finally:
+        torch.set_num_threads(before)
+    assert other == result
 
 
 def test_test_labels_change_neither_c_nor_predictions(run_folder, dataset_folder, monkeypatch):
