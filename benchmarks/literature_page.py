@@ -145,12 +145,12 @@ def spreads() -> str:
             if not seeds:
                 continue
             each = seen(figures, method, feature, seeds, shared)
-            low, high = (shared[int(pick(each.mean(axis=0)))][0].name for pick in (np.argmin, np.argmax))
+            low, high = int(each.mean(axis=0).argmin()), int(each.mean(axis=0).argmax())
             cells = [
                 f"{np.mean([scales[method, s, feature] for s in seeds]):.2g}",
                 f"{len(shared)} of {len(FITTED)}",
-                f"{told(list(each.min(axis=1)))}, `{low}`",
-                f"{told(list(each.max(axis=1)))}, `{high}`",
+                f"{told(list(each[:, low]))}, `{shared[low][0].name}`",
+                f"{told(list(each[:, high]))}, `{shared[high][0].name}`",
                 told(list(np.ptp(each, axis=1))),
             ]
             lines.append(f"| {NAMES[method]} | {name} | {' | '.join(cells)} |")

@@ -154,6 +154,19 @@ def test_gains_and_spreads_are_paired_by_seed(monkeypatch):
     )
 
 
+def test_encoders_are_compared_over_the_protocols_that_all_their_seeds_have():
+    quick = [LINEAR_SVM, *literature.QUICK]
+    figures = {("vae", seed, "encoder", p.identifier): 80.0 for seed in "01" for p in quick}
+    slow = literature.SLOW[0].identifier
+    seeds, shared = literature_page.common({**figures, ("vae", "0", "encoder", slow): 70.0}, ["vae"], "encoder")
+    assert seeds == ["0", "1"]
+    assert slow not in {group[0].identifier for group in shared}
+    del figures["vae", "1", "encoder", quick[-1].identifier]  # not finished
+    seeds, shared = literature_page.common({**figures, ("vae", "0", "encoder", slow): 70.0}, ["vae"], "encoder")
+    assert seeds == ["0"]
+    assert shared == literature_page.FITTED
+
+
 PLAN = (
     ("encoder", [PROTOCOLS[name] for name in ("foldingnet-c1", "iae-c1", "crosspoint-c001")]),
     ("posterior_mean", [PROTOCOLS["crosspoint-c001"]]),
