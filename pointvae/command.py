@@ -58,7 +58,9 @@ def _run_verb(name: str, verb: Verb, argv: list[str]) -> int:
     if not is_main_process():
         return 0
     if wants_json:
-        sys.stdout.write(json.dumps(result, indent=2) + "\n")
+        from pointvae.evaluation.results import to_json
+
+        sys.stdout.write(to_json(result))  # with null where a figure is no number, which JSON has no word for
     else:
         from pointvae.present import present
 

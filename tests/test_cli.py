@@ -469,3 +469,13 @@ def test_a_place_where_nothing_can_be_written_is_refused_before_any_work(
     monkeypatch.setattr("pointvae.evaluation.work.Work._run", lambda *_: pytest.fail("worked"))
     (tmp_path / "file").write_text("x")
     assert told in refusal(call(verb, trained, dataset, "--out", tmp_path / out if out else ""))
+
+
+def test_json_has_null_where_a_figure_is_no_number(capsys):
+    def verb() -> dict:
+        """A verb."""
+        return {"accuracy": float("nan"), "all": [float("inf"), 1.0]}
+
+    assert run({"verb": verb}, ["verb", "--json"]) == 0
+    out = capsys.readouterr().out
+    assert json.loads(out, parse_constant=lambda word: pytest.fail(word)) == {"accuracy": None, "all": [None, 1.0]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,15 @@ from pointvae.errors import InputError
 from pointvae.evaluation.attack import measure_attacks
 from pointvae.evaluation.attack_plan import GOALS, NORMS, AttackSettings
 from pointvae.evaluation.attack_tiles import FEATURE
+from pointvae.evaluation.bench import finite_model
 from pointvae.evaluation.features import encode, to_best_device
 from pointvae.evaluation.linear_probe import fit_probe
 from pointvae.evaluation.probes import default_points, describe_dataset, labelled_splits
-from pointvae.evaluation.results import Part
+from pointvae.evaluation.results import Part, to_json
 from pointvae.evaluation.subject import Subject
 from pointvae.evaluation.views import View
-from pointvae.evaluation.work import Work
-from pointvae.hub import from_pretrained, read_run_config, untrained_twin
+from pointvae.evaluation.work import Work, one_thread
+from pointvae.hub import read_run_config, untrained_twin
 from pointvae.version import __version__
 from pointvae.writing import output_folder, whole_file, write_text
 
@@ -26,6 +26,7 @@ JSON, PICTURE = "attack.json", "attack.png"
 RADII = "0.002,0.005,0.01,0.02,0.05"
 
 
+@one_thread()
 def attack_run(
     run: str | Path,
     dataset: str | Path,
@@ -78,7 +79,7 @@ def attack_run(
     config, data = read_run_config(run), load_dataset(dataset)
     view = View(default_points(config, data) if points is None else points, "none", seed)
     subjects = {
-        "trained": Subject(to_best_device(from_pretrained(run))),
+        "trained": Subject(to_best_device(finite_model(run))),
         "untrained": Subject(to_best_device(untrained_twin(run))),
     }
     if data.classes and "train" in data.splits and "test" in data.splits:
@@ -114,7 +115,7 @@ def _write(figures: dict[str, Any], part: Part, folder: Path) -> None:
     from pointvae.visualization.attacked import attacked_grid
 
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / JSON, json.dumps(figures, indent=2) + "\n")
+    write_text(folder / JSON, to_json(figures))
     shown, arrays = figures["shown"], part.arrays
     rows = {norm: arrays[f"shown_{norm}"] for norm in figures["norms"]}
     told = {norm: shown.get(f"after_{norm}") for norm in figures["norms"]}

@@ -8,8 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from pointvae.data.dataset import Shapes, load_dataset
 from pointvae.errors import InputError
+from pointvae.evaluation.cross_validation import classes_present
 from pointvae.evaluation.features import FEATURES, Codes, encode, to_best_device
 from pointvae.evaluation.probes import TURNS, answers, default_points, describe_dataset, training_split
 from pointvae.evaluation.reconstruction import Reconstructions, reconstruct
@@ -76,7 +79,7 @@ class Bench:
         self.run, self.work, self.scratch = Path(run), work or Work(), scratch
         self.seed, self.quick, self.full = seed, quick, full
         self.config, self.data = read_run_config(run), load_dataset(dataset)
-        self.model = to_best_device(from_pretrained(run))
+        self.model = to_best_device(finite_model(run))
         self.view = View(default_points(self.config, self.data) if points is None else points, "none", seed)
         self.split = "test" if "test" in self.data.splits else self.data.splits[-1]
         self._codes: dict[tuple[Who, str, Rotation], Codes] = {}
@@ -106,6 +109,8 @@ class Bench:
         """Why there is no probe; None where there is one."""
         try:
             answers(self.shapes, self.train)
+            assert self.train.labels is not None
+            classes_present(self.train.labels, self.train.classes)
         except InputError as error:
             return str(error)
         return None
@@ -131,7 +136,10 @@ class Bench:
         if key not in self._codes:
             model = self.model if who == "trained" else self.untrained
             view = View(self.view.points, rotation, self.seed)
-            self._codes[key] = encode(model, self.train if split == "train" else self.shapes, view, work=self.work)
+            found = encode(model, self.train if split == "train" else self.shapes, view, work=self.work)
+            if not all(np.isfinite(part).all() for part in (found.posterior_mean, found.posterior_std)):
+                raise InputError("the codes hold NaN or infinity: the model's weights are too large; train it anew")
+            self._codes[key] = found
         return self._codes[key]
 
     def encoded(self, who: Who, turns: str = "none") -> Encoded:
@@ -182,6 +190,22 @@ class Bench:
 
     def _thin(self, shapes: Shapes, most: int) -> Shapes:
         return shapes[spread_over_classes(shapes, most, seed=self.seed)] if self.quick else shapes
+
+
+def finite_model(run: str | Path) -> PointVAE:
+    """The model of a run whose every weight is a number.
+
+    Raises:
+        InputError: it cannot be read, or its training has diverged.
+    """
+    model = from_pretrained(run)
+    for name, weights in model.state_dict().items():
+        if not bool(weights.isfinite().all()):
+            raise InputError(
+                f"{run}: its weights hold NaN or infinity ({name}): the training diverged; train it anew, with a "
+                "smaller learning rate"
+            )
+    return model
 
 
 def file_sha256(path: Path) -> str:

@@ -32,7 +32,10 @@ class Frame:
 
     @classmethod
     def of(cls, points: Points) -> Frame:
-        """The ball around the bounding box's middle that holds a cloud (N, 3)."""
+        """The ball around the bounding box's middle that holds a cloud (N, 3), without points at infinity."""
+        points = points[np.isfinite(points).all(axis=1)]
+        if not len(points):
+            return cls(np.zeros(3), 1.0)
         centre = (points.max(axis=0).astype(np.float64) + points.min(axis=0)) / 2
         return cls(centre, max(float(np.linalg.norm(points - centre, axis=1).max()), 1e-9))
 
@@ -41,7 +44,8 @@ def cloud_svg(points: Points, label: str, frame: Frame | None = None, *, colour:
     """One cloud as an ``<svg>`` element, coloured by CSS or by ``colour``.
 
     The layers have the classes ``d0`` (far) to ``d3`` (near) within ``svg.cloud``; the page's style gives them their
-    opacity. Clouds with more points than can be told apart are drawn by a part of them.
+    opacity. Clouds with more points than can be told apart are drawn by a part of them; points that are no numbers
+    are not drawn.
 
     Args:
         points: the cloud (N, 3), z up.
@@ -59,6 +63,7 @@ def cloud_svg(points: Points, label: str, frame: Frame | None = None, *, colour:
 
 def cloud_paths(points: Points, frame: Frame) -> str:
     """The dots of a cloud, in the units of `cloud_svg`, as one ``<path>`` for each layer of depth."""
+    points = points[np.isfinite(points).all(axis=1)]
     thinned = points[np.linspace(0, len(points) - 1, min(len(points), MAX_DOTS)).astype(int)]
     flat, depth = project((thinned - frame.centre) / frame.radius)
     pixels = np.clip(np.round(flat * [0.96 * SIZE, -0.96 * SIZE]), -2 * SIZE, 2 * SIZE).astype(int)

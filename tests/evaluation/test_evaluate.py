@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from pointvae.data.dataset import ShapeDataset, load_dataset
+from pointvae.data.prepare import prepare
 from pointvae.errors import InputError
 from pointvae.evaluation import bench as bench_module
 from pointvae.evaluation import evaluate as module
+from pointvae.evaluation.attack_run import attack_run
 from pointvae.evaluation.drift import self_consistency_drift
 from pointvae.evaluation.evaluate import evaluate, read_history
 from pointvae.evaluation.features import encode
@@ -20,8 +22,9 @@ from pointvae.evaluation.reconstruction import reconstruct
 from pointvae.evaluation.results import Part, to_json
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work
-from pointvae.hub import from_pretrained
+from pointvae.hub import from_pretrained, save_pretrained
 from pointvae.transforms import Compose, default_transforms
+from tests.evaluation.shapes import make_shapes
 
 CHEAP = ["probes", "consistency", "latents", "drift", "reconstruction", "pictures"]
 
@@ -214,7 +217,7 @@ def test_a_torn_part_is_made_again(run_folder, dataset_folder, tmp_path, caplog)
     ("options", "message"),
     [
         ({"points": 41}, "--points 41"),
-        ({"parts": ["probs"]}, "--parts probs: unknown; did you mean 'probes'"),
+        ({"parts": ["probs"]}, "--parts 'probs': unknown; did you mean 'probes'"),
         ({"parts": []}, "--parts: names none"),
         ({"quick": True, "full": True}, "--quick and --full: choose one"),
     ],
@@ -237,3 +240,39 @@ def test_a_damaged_history_is_told(tmp_path):
     (tmp_path / "metrics.csv").write_text("epoch,train/loss\n1,abc\n")
     with pytest.raises(InputError, match=r"metrics.csv: damaged .*abc.*remove it"):
         read_history(tmp_path / "metrics.csv")
+
+
+def test_a_model_that_diverged_is_refused_by_the_name_of_its_weights(run_folder, dataset_folder, tmp_path):
+    model = from_pretrained(run_folder)
+    weights = dict(model.named_parameters())["head.linear.weight"]
+    weights.data[0, 0] = float("nan")
+    save_pretrained(model, tmp_path, {"seed": 0})
+    told = r"its weights hold NaN or infinity \(head.linear.weight\): the training diverged"
+    for work in (evaluate, attack_run):
+        with pytest.raises(InputError, match=told):
+            work(tmp_path, dataset_folder)
+
+
+def test_codes_at_infinity_leave_out_what_needs_them(run_folder, dataset_folder, tmp_path):
+    model = from_pretrained(run_folder)
+    dict(model.named_parameters())["head.linear.weight"].data.fill_(3e38)
+    save_pretrained(model, tmp_path, {"seed": 0})
+    made = evaluate(tmp_path, dataset_folder, parts=["latents"])
+    assert "the codes hold NaN or infinity" in made.metrics["latents"]["left_out"]
+
+
+def test_shapes_of_one_class_lack_probes_and_nothing_else(run_folder, dataset_folder, tmp_path):
+    shapes = make_shapes(12, seed=3)
+    arrays = {"classes": np.array(["all"])}
+    for split, half in (("train", slice(0, 6)), ("test", slice(6, 12))):
+        arrays[f"{split}_points"] = shapes.points[half]
+        arrays[f"{split}_labels"] = np.zeros(6, np.int64)
+        arrays[f"{split}_names"] = np.array(shapes.names[half])
+    np.savez(tmp_path / "one.npz", **arrays)
+    prepare(str(tmp_path / "one.npz"), str(tmp_path / "one"))
+    made = evaluate(run_folder, tmp_path / "one", quick=True, parts=["probes", "drift", "sensitivity", "corruptions"])
+    left_out = {
+        name: made.metrics[name].get("left_out") for name in ("probes", "drift", "sensitivity", "corruptions")
+    }
+    assert left_out.pop("probes") == "the train split holds 1 class; a probe needs at least 2"
+    assert set(left_out.values()) == {None}

@@ -60,3 +60,10 @@ def test_one_point_and_many_points_are_drawn():
 
 def test_the_label_is_escaped():
     assert 'aria-label="&lt;b&gt;&quot;"' in cloud_svg(np.ones((1, 3)), '<b>"')
+
+
+def test_points_that_are_no_numbers_are_not_drawn():
+    cloud = np.random.default_rng(0).normal(size=(40, 3))
+    spoilt = np.concatenate([cloud, [[np.nan, 0, 0], [0, np.inf, 0]]])
+    assert cloud_svg(spoilt, "a") == cloud_svg(cloud, "a")
+    assert "<path" not in cloud_svg(np.full((5, 3), np.nan), "nothing")
