@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pointvae.data.prepare import prepare
-from pointvae.evaluation.runs import compare_runs, evaluate_run
+from pointvae.evaluation.results import load_evaluation
+from pointvae.evaluation.runs import compare_runs
 from pointvae.models.build import build_model
 from pointvae.objectives import ELBO, Consistency
 from pointvae.objectives.base import Objective
@@ -61,11 +62,12 @@ def demo(
         fit(build_model(MODEL, seed), dataset, run, objective, **settings)
     logger.info("probing both, aligned and turned about the up axis, beside the untrained encoder")
     runs = [folder / name for name in objectives]
-    found = [evaluate_run(run, dataset, parts=PARTS, seed=seed, progress=progress) for run in runs]
-    made = compare_runs(runs, out=folder, title="pointvae demo", seed=seed)
+    made = compare_runs(
+        runs, dataset=dataset, out=folder, title="pointvae demo", seed=seed, parts=PARTS, progress=progress
+    )
     rows = [
         {"run": run["run"], "rotation": rotation} | {name: probe[name] for name in SHOWN}
-        for run in found
+        for run in (load_evaluation(run).metrics for run in runs)
         for rotation in ROTATIONS
         for probe in run["probes"]["rotations"][rotation]["probes"]
     ]
