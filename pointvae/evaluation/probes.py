@@ -17,8 +17,8 @@ import numpy.typing as npt
 from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
 from pointvae.errors import InputError
 from pointvae.evaluation.features import FEATURES, encode, to_best_device
-from pointvae.evaluation.protocols import Protocol, find_protocol
-from pointvae.evaluation.registry import LINEAR_SVM
+from pointvae.evaluation.protocols import Protocol
+from pointvae.evaluation.registry import LINEAR_SVM, find_protocol
 from pointvae.evaluation.training import Encoded, compare_feature, encode_training
 from pointvae.evaluation.views import Rotation, View
 from pointvae.evaluation.work import Work, one_thread

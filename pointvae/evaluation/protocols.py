@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pointvae.errors import InputError
@@ -159,41 +157,6 @@ class Protocol:
 
     def _refusal(self, field: str, told: str) -> InputError:
         return InputError(f"protocol {self.name}: {field}: {told}")
-
-
-def find_protocol(name: str) -> Protocol:
-    """The protocol of a name, of a name with its version, or in a ``.json`` file.
-
-    Raises:
-        InputError: there is none, or the file's is not valid or calls itself by the name of another.
-    """
-    from pointvae.evaluation.registry import PROTOCOLS
-
-    if name.endswith(".json"):
-        return _from_file(Path(name), PROTOCOLS)
-    for protocol in PROTOCOLS.values():
-        if name in (protocol.name, protocol.identifier):
-            return protocol
-    known = ", ".join(PROTOCOLS)
-    raise InputError(f"--protocol {name}: unknown{near(name, PROTOCOLS)}; choose from {known}, or give a .json file")
-
-
-def _from_file(path: Path, known: Mapping[str, Protocol]) -> Protocol:
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"--protocol {path}: no such file; give a protocol's name or its .json file") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"--protocol {path}: is no JSON ({error})") from None
-    if not isinstance(fields, dict):
-        raise InputError(f"--protocol {path}: must hold one JSON object with a protocol's fields")
-    try:
-        protocol = Protocol.from_dict(fields)
-    except InputError as error:
-        raise InputError(f"--protocol {path}: {error}") from None
-    if protocol.name in known and protocol != known[protocol.name]:
-        raise InputError(f"--protocol {path}: {protocol.name!r} is the name of a frozen protocol; give yours another")
-    return protocol
 
 
 def _read(told: str, name: str, kind: str, value: Any) -> Any:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+from pointvae.errors import InputError
 from pointvae.evaluation.linear_probe import C_GRID, FOLDS
 from pointvae.evaluation.literature import LITERATURE
 from pointvae.evaluation.protocols import Protocol
+from pointvae.refusals import near
 
 LINEAR_SVM = Protocol(
     "linear_svm_c_cv", 1, "linear_svm", "squared_hinge", "one_versus_rest", c_grid=C_GRID, folds=FOLDS, source="ours"
@@ -64,3 +69,36 @@ FEW_SHOT = Protocol(
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol for protocol in (LINEAR_SVM, LOGISTIC, KNN, LABEL_EFFICIENCY, FEW_SHOT, *LITERATURE)
 }
+
+
+def find_protocol(name: str) -> Protocol:
+    """The protocol of a name, of a name with its version, or in a ``.json`` file.
+
+    Raises:
+        InputError: there is none, or the file's is not valid or calls itself by the name of another.
+    """
+    if name.endswith(".json"):
+        return _from_file(Path(name))
+    for protocol in PROTOCOLS.values():
+        if name in (protocol.name, protocol.identifier):
+            return protocol
+    known = ", ".join(PROTOCOLS)
+    raise InputError(f"--protocol {name}: unknown{near(name, PROTOCOLS)}; choose from {known}, or give a .json file")
+
+
+def _from_file(path: Path) -> Protocol:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"--protocol {path}: no such file; give a protocol's name or its .json file") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"--protocol {path}: is no JSON ({error})") from None
+    if not isinstance(fields, dict):
+        raise InputError(f"--protocol {path}: must hold one JSON object with a protocol's fields")
+    try:
+        protocol = Protocol.from_dict(fields)
+    except InputError as error:
+        raise InputError(f"--protocol {path}: {error}") from None
+    if protocol.name in PROTOCOLS and protocol != PROTOCOLS[protocol.name]:
+        raise InputError(f"--protocol {path}: {protocol.name!r} is the name of a frozen protocol; give yours another")
+    return protocol

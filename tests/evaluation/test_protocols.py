@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pointvae.errors import InputError
 from pointvae.evaluation.classifiers import fit_classifier
 from pointvae.evaluation.probes import probe_run
-from pointvae.evaluation.protocols import Protocol, find_protocol
-from pointvae.evaluation.registry import FEW_SHOT, KNN, LINEAR_SVM, PROTOCOLS
+from pointvae.evaluation.protocols import Protocol
+from pointvae.evaluation.registry import FEW_SHOT, KNN, LINEAR_SVM, PROTOCOLS, find_protocol
 from pointvae.evaluation.training import fit_task
 from tests.evaluation.test_linear_probe import blobs
 
