@@ -8,12 +8,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pointvae.glance import glance
+
 FEW = 4  # runs whose figures stand side by side in a terminal
 
 
 def present(verb: str, result: Mapping[str, Any]) -> None:
     """Show a verb's result."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     if verb == "inspect":
         console.print(_splits(result))
     elif verb == "probe":
@@ -33,6 +35,9 @@ def present(verb: str, result: Mapping[str, Any]) -> None:
     elif verb == "evaluate":
         if "rotations" in result.get("probes", {}):
             console.print(accuracy_table(_probed(result)))
+        for line in glance(result):
+            console.print(line)
+        return
     elif verb == "compare":
         several = any(len(method["runs"]) > 1 for method in result["methods"])
         if several:

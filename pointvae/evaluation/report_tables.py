@@ -101,14 +101,14 @@ def _dig(run: Evaluation, path: Sequence[str | int]) -> float | None:
             value = value[step]
         except (KeyError, IndexError):
             return None
-    return float(value)
+    return None if value is None else float(value)
 
 
 def _told(run: Evaluation, form: str) -> str:
     """Headline figures in words; a dash where their part was not measured."""
     try:
         return form.format(**run.metrics)
-    except KeyError:
+    except (KeyError, TypeError):  # TypeError: null, where it was no number
         return "–"
 
 
