@@ -257,7 +257,7 @@ def _check_alike(runs: Sequence[Evaluation]) -> None:
         for key in ("dataset", "split", "n_shapes", "points", "seed", "quick", "full", "subsample_sha256"):
             a, b = (each.metrics.get(key) for each in (first, run))
             if key == "dataset":
-                a, b = (each["sha256"][:16] if each else None for each in (a, b))
+                a, b = (f"{each['name']} ({each['sha256'][:16]})" if each else None for each in (a, b))
             if a != b:
                 raise InputError(
                     f"{first.name} and {run.name} were not evaluated alike: {key} is {a} and {b}; evaluate both "

@@ -155,6 +155,8 @@ def load_evaluation(folder: str | Path) -> Evaluation:
         InputError: there is no evaluation in the folder, or it is damaged.
     """
     path = Path(folder) / ARRAYS
+    if not Path(folder).exists():
+        raise InputError(f"{folder}: no such folder; name a run folder, or one that an evaluation was written to")
     if not path.is_file():
         raise InputError(
             f"{folder}: holds no evaluation ({ARRAYS}); make it with `pointvae evaluate {folder} DATASET`"
@@ -192,7 +194,8 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
             arrays = {name: file[name] for name in file.files}
         facts = json.loads(arrays.pop(FACTS).tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: damaged or no evaluation ({error}); evaluate the run again") from None
+        told = "it holds pickled objects, which are never loaded" if "pickle" in str(error) else error
+        raise InputError(f"{path}: damaged or no evaluation ({told}); evaluate the run again") from None
     if not isinstance(facts, dict):
         raise InputError(f"{path}: damaged or no evaluation; evaluate the run again")
     return arrays, facts

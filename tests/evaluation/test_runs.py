@@ -179,7 +179,7 @@ def test_a_damaged_evaluation_is_named(runs, tmp_path, damage):
 
 def test_nothing_that_is_loaded_is_executed(tmp_path):
     np.savez(tmp_path / "evaluation.npz", a=np.array([print], dtype=object))
-    with pytest.raises(InputError, match="damaged or no evaluation"):
+    with pytest.raises(InputError, match=r"damaged or no evaluation .*holds pickled objects, which are never loaded"):
         load_evaluation(tmp_path)
     with pytest.raises(TypeError, match="objects"):
         save_arrays(tmp_path / "x.npz", {"a": np.array([{}], dtype=object)}, {})
@@ -210,3 +210,15 @@ def test_parts_of_other_settings_take_the_place_of_an_evaluation(run_folder, dat
 
 def test_what_a_bench_describes_is_what_parts_must_agree_on(run_folder, dataset_folder):
     assert tuple(Bench(run_folder, dataset_folder).describes) == SUBJECT
+
+
+def test_a_folder_that_is_not_there_is_told_apart_from_one_without_an_evaluation(runs, tmp_path):
+    with pytest.raises(InputError, match="absent: no such folder; name a run folder"):
+        compare_runs([runs[0], tmp_path / "absent"])
+
+
+def test_datasets_that_differ_are_named(runs):
+    first, second = map(load_evaluation, runs[:2])
+    second.metrics["dataset"] = {"name": "others", "source": "", "sha256": "f" * 64}
+    with pytest.raises(InputError, match=r"dataset is shapes \([0-9a-f]{16}\) and others \(f{16}\); evaluate"):
+        compare_evaluations([first, second])
