@@ -45,9 +45,11 @@ class Compared:
     share: bool = True
 
     def values(self, run: Evaluation) -> npt.NDArray[Any] | None:
-        """Each shape's value (n,); None where the run was not measured in this."""
+        """Each shape's value (n,); None where the run was not measured in this, or one is no number."""
         found = run.arrays.get(self.array)
-        return found if found is None or self.reduce is None else self.reduce(found)
+        if found is None or not np.isfinite(found).all():
+            return None
+        return found if self.reduce is None else self.reduce(found)
 
 
 def _svm(turns: str, words: str) -> list[Compared]:

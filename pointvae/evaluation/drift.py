@@ -107,7 +107,10 @@ def self_consistency_drift(
 
     with evaluation_mode(model):
         parts = (work or Work()).tiles(chains, len(shapes), "measuring drift")
-    return Drift(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
+    found = Drift(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
+    if not all(np.isfinite(values).all() for values in (found.kl_to_start, found.kl_step, found.codes)):
+        raise InputError("decoded and encoded again, codes become NaN or infinite: the model's weights are too large")
+    return found
 
 
 def _chain(model: PointVAE, clouds: Tensor, rounds: int, seed: int, places: range) -> tuple[Floats, Floats, Floats]:

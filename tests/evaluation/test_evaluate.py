@@ -261,6 +261,16 @@ def test_codes_at_infinity_leave_out_what_needs_them(run_folder, dataset_folder,
     assert "the codes hold NaN or infinity" in made.metrics["latents"]["left_out"]
 
 
+def test_clouds_at_infinity_leave_out_the_drift(run_folder, dataset_folder, tmp_path):
+    model = from_pretrained(run_folder)
+    for weights in model.decoder.parameters():
+        weights.data.fill_(3e38)
+    save_pretrained(model, tmp_path, {"seed": 0})
+    made = evaluate(tmp_path, dataset_folder, parts=["latents", "drift", "reconstruction"])
+    assert "codes become NaN or infinite" in made.metrics["drift"]["left_out"]
+    assert "left_out" in made.metrics["reconstruction"] and "left_out" not in made.metrics["latents"]
+
+
 def test_shapes_of_one_class_lack_probes_and_nothing_else(run_folder, dataset_folder, tmp_path):
     shapes = make_shapes(12, seed=3)
     arrays = {"classes": np.array(["all"])}

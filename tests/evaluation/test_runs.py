@@ -222,3 +222,11 @@ def test_datasets_that_differ_are_named(runs):
     second.metrics["dataset"] = {"name": "others", "source": "", "sha256": "f" * 64}
     with pytest.raises(InputError, match=r"dataset is shapes \([0-9a-f]{16}\) and others \(f{16}\); evaluate"):
         compare_evaluations([first, second])
+
+
+def test_a_figure_that_is_no_number_for_one_shape_is_compared_as_not_measured(runs):
+    first, second = map(load_evaluation, runs[:2])
+    second.arrays["consistency/consistency_gap"][0] = np.nan
+    found = compare_evaluations([first, second])
+    assert [run["figures"]["consistency_gap"] is None for run in found["runs"]] == [False, True]
+    assert "consistency_gap" not in {pair["figure"] for pair in found["pairs"]}
