@@ -4,9 +4,10 @@
 
 DATASET is a dataset folder of ModelNet40, RUNS the folder of runs that benchmarks/modelnet40.py trains. Each run, and
 the untrained encoder of each seed, encodes the aligned shapes once; every linear SVM of
-`pointvae.evaluation.literature`, and `linear_svm_c_cv`, is then fitted to the same features. One row a method, seed,
-feature and protocol goes to results/literature.csv as soon as it is there; a row that is there is not made again, so
-an interrupted run goes on where it stopped. docs/literature.md is made from the rows by literature_page.py.
+`pointvae.evaluation.probing.literature`, and `linear_svm_c_cv`, is then fitted to the same features. One row a
+method, seed, feature and protocol goes to results/literature.csv as soon as it is there; a row that is there is not
+made again, so an interrupted run goes on where it stopped. docs/literature.md is made from the rows by
+literature_page.py.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from typing import Any
 import numpy as np
 
 from pointvae.data.dataset import load_dataset
-from pointvae.evaluation.literature import LITERATURE
 from pointvae.evaluation.probes import default_points, describe_dataset, labelled_splits
-from pointvae.evaluation.protocols import Protocol
-from pointvae.evaluation.registry import LINEAR_SVM
-from pointvae.evaluation.training import Encoded, compare_feature, encode_splits
+from pointvae.evaluation.probing.literature import LITERATURE
+from pointvae.evaluation.probing.protocols import Protocol
+from pointvae.evaluation.probing.registry import LINEAR_SVM
+from pointvae.evaluation.probing.training import Encoded, compare_feature, encode_splits
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work
 from pointvae.hub import from_pretrained, read_run_config, untrained_twin

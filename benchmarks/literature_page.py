@@ -16,9 +16,9 @@ from literature import QUICK, RESULTS, UNTRAINED, groups
 from yardsticks import ROTATED, YARDSTICKS, Yardstick, markdown
 
 import modelnet40
-from pointvae.evaluation.literature import LITERATURE
-from pointvae.evaluation.protocols import Protocol
-from pointvae.evaluation.registry import LINEAR_SVM
+from pointvae.evaluation.probing.literature import LITERATURE
+from pointvae.evaluation.probing.protocols import Protocol
+from pointvae.evaluation.probing.registry import LINEAR_SVM
 from runs import ROOT, read_rows
 
 PAGE = ROOT / "docs" / "literature.md"

@@ -23,11 +23,11 @@ from pointvae.data.dataset import load_dataset
 from pointvae.evaluation.drift import probe_drift, self_consistency_drift
 from pointvae.evaluation.latents import consistency_gaps, describe_latents
 from pointvae.evaluation.likelihood import bound_and_nll
-from pointvae.evaluation.linear_probe import PROTOCOL
 from pointvae.evaluation.probes import describe_dataset, labelled_splits
+from pointvae.evaluation.probing.linear_probe import PROTOCOL
+from pointvae.evaluation.probing.training import encode_splits
 from pointvae.evaluation.reconstruction import reconstruct
 from pointvae.evaluation.selection import spread_over_classes
-from pointvae.evaluation.training import encode_splits
 from pointvae.evaluation.views import Rotation, View
 from pointvae.hub import from_pretrained, read_run_config, untrained_twin
 from pointvae.models.vae import PointVAE

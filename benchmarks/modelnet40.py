@@ -23,7 +23,7 @@ from pointvae.evaluation.probes import (
     labelled_splits,
     probe_splits,
 )
-from pointvae.evaluation.training import encode_splits
+from pointvae.evaluation.probing.training import encode_splits
 from pointvae.evaluation.views import Rotation, View
 from pointvae.hub import from_pretrained, read_run_config, untrained_twin
 from runs import ROOT, add_rows, commit, pointvae, read_rows

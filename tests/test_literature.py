@@ -10,9 +10,9 @@ from yardsticks import ROTATED, YARDSTICKS
 
 import modelnet40
 from pointvae.data.prepare import prepare
-from pointvae.evaluation.literature import LITERATURE
 from pointvae.evaluation.probes import probe_run
-from pointvae.evaluation.registry import LINEAR_SVM, PROTOCOLS
+from pointvae.evaluation.probing.literature import LITERATURE
+from pointvae.evaluation.probing.registry import LINEAR_SVM, PROTOCOLS
 from pointvae.hub import save_pretrained
 from runs import read_rows
 from tests.evaluation.shapes import CLASSES, make_model, make_shapes

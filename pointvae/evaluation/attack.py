@@ -13,9 +13,9 @@ from contextlib import ExitStack
 from pointvae.attacks.ascent import frozen_weights
 from pointvae.data.dataset import Shapes
 from pointvae.errors import InputError
-from pointvae.evaluation.attack_figures import arrays_of, figures_of
-from pointvae.evaluation.attack_plan import UNBOUNDED, AttackSettings, Campaign
-from pointvae.evaluation.attack_tiles import FEATURE, Array, Attack, Ground, Outcome, join
+from pointvae.evaluation.attacking.figures import arrays_of, figures_of
+from pointvae.evaluation.attacking.plan import UNBOUNDED, AttackSettings, Campaign
+from pointvae.evaluation.attacking.tiles import FEATURE, Array, Attack, Ground, Outcome, join
 from pointvae.evaluation.results import Part
 from pointvae.evaluation.selection import affordable, spread_over_classes
 from pointvae.evaluation.subject import Subject

@@ -8,12 +8,12 @@ from typing import Any
 from pointvae.data.dataset import load_dataset
 from pointvae.errors import InputError
 from pointvae.evaluation.attack import measure_attacks
-from pointvae.evaluation.attack_plan import GOALS, NORMS, AttackSettings
-from pointvae.evaluation.attack_tiles import FEATURE
+from pointvae.evaluation.attacking.plan import GOALS, NORMS, AttackSettings
+from pointvae.evaluation.attacking.tiles import FEATURE
 from pointvae.evaluation.bench import finite_model
 from pointvae.evaluation.features import encode, to_best_device
-from pointvae.evaluation.linear_probe import fit_probe
 from pointvae.evaluation.probes import default_points, describe_dataset, labelled_splits
+from pointvae.evaluation.probing.linear_probe import fit_probe
 from pointvae.evaluation.results import Part, to_json
 from pointvae.evaluation.subject import Subject
 from pointvae.evaluation.views import View

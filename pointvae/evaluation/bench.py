@@ -12,13 +12,13 @@ import numpy as np
 
 from pointvae.data.dataset import Shapes, load_dataset
 from pointvae.errors import InputError
-from pointvae.evaluation.cross_validation import classes_present
 from pointvae.evaluation.features import FEATURES, Codes, encode, to_best_device
 from pointvae.evaluation.probes import TURNS, answers, default_points, describe_dataset, training_split
+from pointvae.evaluation.probing.cross_validation import classes_present
+from pointvae.evaluation.probing.training import Encoded, Training
 from pointvae.evaluation.reconstruction import Reconstructions, reconstruct
 from pointvae.evaluation.selection import spread_over_classes
 from pointvae.evaluation.subject import Subject
-from pointvae.evaluation.training import Encoded, Training
 from pointvae.evaluation.views import Floats, Rotation, View
 from pointvae.evaluation.work import Work
 from pointvae.hub import WEIGHTS, from_pretrained, read_run_config, untrained_twin

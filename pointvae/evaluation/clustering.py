@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from pointvae.errors import InputError
 from pointvae.evaluation.features import FEATURES, Codes
-from pointvae.evaluation.linear_probe import check_finite, standardisation
+from pointvae.evaluation.probing.linear_probe import check_finite, standardisation
 from pointvae.evaluation.results import Part
 from pointvae.evaluation.work import Work
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from pointvae.data.dataset import Shapes
 from pointvae.evaluation.dci_mig import TREES, completeness, disentanglement, forest_importances, gaps
 from pointvae.evaluation.features import Codes
-from pointvae.evaluation.linear_probe import standardisation
+from pointvae.evaluation.probing.linear_probe import standardisation
 from pointvae.evaluation.results import Part
 from pointvae.evaluation.work import Work
 

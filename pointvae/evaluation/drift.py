@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 from pointvae.data.dataset import Shapes
 from pointvae.errors import InputError
 from pointvae.evaluation.features import to_array
-from pointvae.evaluation.linear_probe import LinearProbe
+from pointvae.evaluation.probing.linear_probe import LinearProbe
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work
 from pointvae.models.modes import evaluation_mode

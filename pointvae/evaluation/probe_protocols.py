@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from pointvae.data.dataset import Shapes
 from pointvae.errors import InputError
-from pointvae.evaluation.registry import FEW_SHOT, KNN, LABEL_EFFICIENCY, LOGISTIC
+from pointvae.evaluation.probing.registry import FEW_SHOT, KNN, LABEL_EFFICIENCY, LOGISTIC
+from pointvae.evaluation.probing.tasks import Outcome
+from pointvae.evaluation.probing.training import Encoded, compare_feature
 from pointvae.evaluation.results import Part
-from pointvae.evaluation.tasks import Outcome
-from pointvae.evaluation.training import Encoded, compare_feature
 from pointvae.evaluation.work import Work
 
 MEASURED = (  # protocol and feature; what is left out costs more than the rest together

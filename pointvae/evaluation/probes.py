@@ -1,7 +1,7 @@
 """How well the classes of shapes can be read off frozen features, always beside the untrained model.
 
-No fit can see the test split (`pointvae.evaluation.training`), whose labels are read once, after everything has been
-fitted.
+No fit can see the test split (`pointvae.evaluation.probing.training`), whose labels are read once, after everything
+has been fitted.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy.typing as npt
 from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
 from pointvae.errors import InputError
 from pointvae.evaluation.features import FEATURES, encode, to_best_device
-from pointvae.evaluation.protocols import Protocol
-from pointvae.evaluation.registry import LINEAR_SVM, find_protocol
-from pointvae.evaluation.training import Encoded, compare_feature, encode_training
+from pointvae.evaluation.probing.protocols import Protocol
+from pointvae.evaluation.probing.registry import LINEAR_SVM, find_protocol
+from pointvae.evaluation.probing.training import Encoded, compare_feature, encode_training
 from pointvae.evaluation.views import Rotation, View
 from pointvae.evaluation.work import Work, one_thread
 from pointvae.hub import from_pretrained, read_run_config, untrained_twin

@@ -9,11 +9,11 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from pointvae.evaluation import linear_probe
 from pointvae.evaluation import report_figures as figures
 from pointvae.evaluation import report_tables as tables
 from pointvae.evaluation.comparison import compare_evaluations
-from pointvae.evaluation.registry import LINEAR_SVM
+from pointvae.evaluation.probing import linear_probe
+from pointvae.evaluation.probing.registry import LINEAR_SVM
 from pointvae.evaluation.results import METRICS, Evaluation
 from pointvae.evaluation.sections import (
     attacks,

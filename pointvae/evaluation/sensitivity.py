@@ -24,7 +24,7 @@ from pointvae.data.dataset import Shapes
 from pointvae.errors import InputError
 from pointvae.evaluation.changes import FEWEST, MORE, STREAM, Change, changes_of
 from pointvae.evaluation.features import Codes, to_array
-from pointvae.evaluation.linear_probe import PROTOCOL as PROBE
+from pointvae.evaluation.probing.linear_probe import PROTOCOL as PROBE
 from pointvae.evaluation.results import Part
 from pointvae.evaluation.scores import mean_interval
 from pointvae.evaluation.selection import affordable, spread_over_classes

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pointvae.evaluation.features import Codes
-from pointvae.evaluation.linear_probe import LinearProbe
+from pointvae.evaluation.probing.linear_probe import LinearProbe
 from pointvae.models.vae import PointVAE
 
 

@@ -10,9 +10,9 @@ import torch
 from pointvae.data.dataset import Shapes
 from pointvae.errors import InputError
 from pointvae.evaluation.attack import measure_attacks
-from pointvae.evaluation.attack_plan import AttackSettings
+from pointvae.evaluation.attacking.plan import AttackSettings
 from pointvae.evaluation.features import encode, encode_clouds
-from pointvae.evaluation.linear_probe import fit_probe
+from pointvae.evaluation.probing.linear_probe import fit_probe
 from pointvae.evaluation.subject import Subject
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work

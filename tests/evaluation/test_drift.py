@@ -12,7 +12,7 @@ from pointvae.data.dataset import Shapes
 from pointvae.errors import InputError
 from pointvae.evaluation.drift import Drift, probe_drift, self_consistency_drift
 from pointvae.evaluation.features import encode
-from pointvae.evaluation.linear_probe import fit_probe
+from pointvae.evaluation.probing.linear_probe import fit_probe
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work
 from pointvae.models.build import build_model

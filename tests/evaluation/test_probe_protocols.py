@@ -8,7 +8,7 @@ import pytest
 from pointvae.evaluation.features import encode
 from pointvae.evaluation.probe_protocols import MEASURED, measure_protocols
 from pointvae.evaluation.probes import probe_run
-from pointvae.evaluation.training import Encoded, encode_training
+from pointvae.evaluation.probing.training import Encoded, encode_training
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work
 from tests.evaluation.shapes import make_model, make_shapes

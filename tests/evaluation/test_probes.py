@@ -9,13 +9,14 @@ import torch
 
 from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
 from pointvae.errors import InputError
-from pointvae.evaluation import probes, training
+from pointvae.evaluation import probes
 from pointvae.evaluation.features import encode, extract
-from pointvae.evaluation.linear_probe import fit_probe
 from pointvae.evaluation.probes import probe_rotations, probe_run
-from pointvae.evaluation.protocols import Protocol
-from pointvae.evaluation.registry import PROTOCOLS
-from pointvae.evaluation.training import Encoded, encode_training
+from pointvae.evaluation.probing import training
+from pointvae.evaluation.probing.linear_probe import fit_probe
+from pointvae.evaluation.probing.protocols import Protocol
+from pointvae.evaluation.probing.registry import PROTOCOLS
+from pointvae.evaluation.probing.training import Encoded, encode_training
 from pointvae.evaluation.views import View
 from pointvae.hub import from_pretrained, untrained_twin
 

@@ -12,7 +12,7 @@ from pointvae.errors import InputError
 from pointvae.evaluation import robustness
 from pointvae.evaluation.corrupted import corrupted, corrupted_clouds
 from pointvae.evaluation.features import encode, encode_clouds
-from pointvae.evaluation.linear_probe import fit_probe
+from pointvae.evaluation.probing.linear_probe import fit_probe
 from pointvae.evaluation.robustness import corruption_errors, describe_right, describe_shift, measure_corruptions
 from pointvae.evaluation.subject import Subject
 from pointvae.evaluation.views import View

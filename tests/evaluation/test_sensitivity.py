@@ -14,7 +14,7 @@ from pointvae.errors import InputError
 from pointvae.evaluation import sensitivity
 from pointvae.evaluation.changes import Change, changes_of
 from pointvae.evaluation.features import encode
-from pointvae.evaluation.linear_probe import fit_probe
+from pointvae.evaluation.probing.linear_probe import fit_probe
 from pointvae.evaluation.sensitivity import measure_sensitivity
 from pointvae.evaluation.subject import Subject
 from pointvae.evaluation.views import View

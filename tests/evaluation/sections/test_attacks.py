@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pointvae.evaluation.attack import measure_attacks
-from pointvae.evaluation.attack_plan import AttackSettings
+from pointvae.evaluation.attacking.plan import AttackSettings
 from pointvae.evaluation.sections.attacks import section
 from pointvae.evaluation.subject import Subject
 from pointvae.evaluation.views import View

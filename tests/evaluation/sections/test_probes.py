@@ -6,8 +6,8 @@ import pytest
 
 from pointvae.evaluation.features import encode
 from pointvae.evaluation.probe_protocols import measure_protocols
+from pointvae.evaluation.probing.training import Encoded, encode_training
 from pointvae.evaluation.sections.probes import section
-from pointvae.evaluation.training import Encoded, encode_training
 from pointvae.evaluation.views import View
 from tests.evaluation.shapes import make_model, make_shapes
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from pointvae.evaluation.features import encode
-from pointvae.evaluation.linear_probe import fit_probe
+from pointvae.evaluation.probing.linear_probe import fit_probe
 from pointvae.evaluation.sections.sensitivity import section
 from pointvae.evaluation.sensitivity import measure_sensitivity
 from pointvae.evaluation.subject import Subject

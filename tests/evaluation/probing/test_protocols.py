@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointvae.errors import InputError
-from pointvae.evaluation.classifiers import fit_classifier
 from pointvae.evaluation.probes import probe_run
-from pointvae.evaluation.protocols import Protocol
-from pointvae.evaluation.registry import FEW_SHOT, KNN, LINEAR_SVM, PROTOCOLS, find_protocol
-from pointvae.evaluation.training import fit_task
-from tests.evaluation.test_linear_probe import blobs
+from pointvae.evaluation.probing.classifiers import fit_classifier
+from pointvae.evaluation.probing.protocols import Protocol
+from pointvae.evaluation.probing.registry import FEW_SHOT, KNN, LINEAR_SVM, PROTOCOLS, find_protocol
+from pointvae.evaluation.probing.training import fit_task
+from tests.evaluation.probing.test_linear_probe import blobs
 
 EVERY = pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=list(PROTOCOLS))
 CLASSES = [f"class {number}" for number in range(12)]

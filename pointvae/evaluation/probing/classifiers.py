@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pointvae.evaluation.linear_probe import fit_probe
-from pointvae.evaluation.logistic import fit_logistic
-from pointvae.evaluation.neighbour_probe import fit_neighbours
-from pointvae.evaluation.protocols import Protocol
-from pointvae.evaluation.support_vectors import fit_svc
+from pointvae.evaluation.probing.linear_probe import fit_probe
+from pointvae.evaluation.probing.logistic import fit_logistic
+from pointvae.evaluation.probing.neighbour_probe import fit_neighbours
+from pointvae.evaluation.probing.protocols import Protocol
+from pointvae.evaluation.probing.support_vectors import fit_svc
 from pointvae.evaluation.work import Work
 
 Floats = npt.NDArray[np.floating[Any]]

@@ -9,10 +9,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pointvae.errors import InputError
-from pointvae.evaluation.cross_validation import stratified_folds
-from pointvae.evaluation.logistic import fit_logistic
+from pointvae.evaluation.probing.cross_validation import stratified_folds
+from pointvae.evaluation.probing.logistic import fit_logistic
 from pointvae.evaluation.work import Work
-from tests.evaluation.test_linear_probe import CLASSES, blobs
+from tests.evaluation.probing.test_linear_probe import CLASSES, blobs
 
 GRID = (1e-2, 1.0)
 

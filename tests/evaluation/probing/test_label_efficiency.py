@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointvae.evaluation.label_efficiency import fit_parts, labelled
-from pointvae.evaluation.linear_probe import fit_probe
-from pointvae.evaluation.registry import LABEL_EFFICIENCY
+from pointvae.evaluation.probing.label_efficiency import fit_parts, labelled
+from pointvae.evaluation.probing.linear_probe import fit_probe
+from pointvae.evaluation.probing.registry import LABEL_EFFICIENCY
 from pointvae.evaluation.work import Work
-from tests.evaluation.test_linear_probe import CLASSES, blobs
+from tests.evaluation.probing.test_linear_probe import CLASSES, blobs
 
 SMALL = dataclasses.replace(LABEL_EFFICIENCY, shares=(0.01, 0.5), draws=2, c_grid=(1e-2, 1.0))
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.distributions import kl_divergence
 
-from pointvae.evaluation.attack_tiles import Attack, Ground
+from pointvae.evaluation.attacking.tiles import Attack, Ground
 from pointvae.evaluation.subject import Subject
 from pointvae.evaluation.views import View
 from pointvae.geometry.distances import chamfer_distance

@@ -10,8 +10,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from pointvae.errors import InputError
-from pointvae.evaluation import linear_probe
-from pointvae.evaluation.linear_probe import cross_validate, fit_probe, standardisation, stratified_folds
+from pointvae.evaluation.probing import linear_probe
+from pointvae.evaluation.probing.linear_probe import cross_validate, fit_probe, standardisation, stratified_folds
 
 CLASSES = ["cup", "jug", "pan", "pot"]
 

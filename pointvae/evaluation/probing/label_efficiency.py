@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pointvae.evaluation.classifiers import Classifier, fit_classifier
-from pointvae.evaluation.cross_validation import classes_present
-from pointvae.evaluation.protocols import Protocol
+from pointvae.evaluation.probing.classifiers import Classifier, fit_classifier
+from pointvae.evaluation.probing.cross_validation import classes_present
+from pointvae.evaluation.probing.protocols import Protocol
+from pointvae.evaluation.probing.tasks import Outcome
 from pointvae.evaluation.scores import mean_interval
 from pointvae.evaluation.significance import over_seeds
-from pointvae.evaluation.tasks import Outcome
 from pointvae.evaluation.work import Work
 
 Floats = npt.NDArray[np.floating[Any]]

@@ -2,7 +2,7 @@
 
 The objective is scikit-learn's: C times the summed cross-entropy plus half the squared weights (the intercepts are
 free), minimised by L-BFGS in float64. Standardisation, folds, ties and the end of the search are those of the linear
-SVM (`pointvae.evaluation.linear_probe`).
+SVM (`pointvae.evaluation.probing.linear_probe`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pointvae.evaluation.cross_validation import choose_c, classes_present
-from pointvae.evaluation.linear_probe import check_finite, standardisation, unscaled
+from pointvae.evaluation.probing.cross_validation import choose_c, classes_present
+from pointvae.evaluation.probing.linear_probe import check_finite, standardisation, unscaled
 from pointvae.evaluation.work import Work, one_thread
 
 SEARCH_TOLERANCE = 1e-3  # of the largest gradient of the mean loss

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pointvae.errors import InputError
-from pointvae.evaluation.attack_tiles import Attack, Ground, Outcome
+from pointvae.evaluation.attacking.tiles import Attack, Ground, Outcome
 from pointvae.geometry.balls import BALLS
 
 GOALS = ("margin", "kl", "w2")

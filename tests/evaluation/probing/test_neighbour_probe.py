@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointvae.evaluation import neighbour_probe
-from pointvae.evaluation.cross_validation import stratified_folds
-from pointvae.evaluation.neighbour_probe import fit_neighbours
+from pointvae.evaluation.probing import neighbour_probe
+from pointvae.evaluation.probing.cross_validation import stratified_folds
+from pointvae.evaluation.probing.neighbour_probe import fit_neighbours
 from pointvae.evaluation.work import Work
-from tests.evaluation.test_linear_probe import CLASSES, blobs
+from tests.evaluation.probing.test_linear_probe import CLASSES, blobs
 
 
 def one_by_one(train, labels, fresh, k, metric):

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pointvae.data.dataset import Shapes
-from pointvae.evaluation.classifiers import fit_classifier
 from pointvae.evaluation.features import Codes, encode
-from pointvae.evaluation.few_shot import fit_episodes
-from pointvae.evaluation.label_efficiency import fit_parts
-from pointvae.evaluation.linear_probe import LinearProbe
-from pointvae.evaluation.protocols import Protocol
-from pointvae.evaluation.registry import LINEAR_SVM
-from pointvae.evaluation.tasks import Classification, Fit, Outcome, side_by_side
+from pointvae.evaluation.probing.classifiers import fit_classifier
+from pointvae.evaluation.probing.few_shot import fit_episodes
+from pointvae.evaluation.probing.label_efficiency import fit_parts
+from pointvae.evaluation.probing.linear_probe import LinearProbe
+from pointvae.evaluation.probing.protocols import Protocol
+from pointvae.evaluation.probing.registry import LINEAR_SVM
+from pointvae.evaluation.probing.tasks import Classification, Fit, Outcome, side_by_side
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work
 from pointvae.models.vae import PointVAE

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.svm import LinearSVC
 
-from pointvae.evaluation.linear_svm import LinearSVM, LinearSVMPath
+from pointvae.evaluation.probing.linear_svm import LinearSVM, LinearSVMPath
 
 
 def blobs(n=120, dim=6, classes=4, spread=1.5, seed=0, dtype=np.float64):
@@ -113,7 +113,7 @@ def test_a_feature_that_never_varies_and_a_copied_one_do_no_harm():
 
 def test_stopping_short_is_told(monkeypatch, caplog):
     features, labels = blobs()
-    monkeypatch.setattr("pointvae.evaluation.linear_svm._MAX_NEWTON", 1)
+    monkeypatch.setattr("pointvae.evaluation.probing.linear_svm._MAX_NEWTON", 1)
     svm = LinearSVMPath(features, labels, 4, tolerance=1e-12).fit(10.0)
     assert not svm.converged
     assert "C=10 stopped short" in caplog.text

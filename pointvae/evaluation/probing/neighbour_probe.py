@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pointvae.evaluation.cross_validation import best_of, classes_present, stratified_folds
-from pointvae.evaluation.linear_probe import check_finite, standardisation, unscaled
+from pointvae.evaluation.probing.cross_validation import best_of, classes_present, stratified_folds
+from pointvae.evaluation.probing.linear_probe import check_finite, standardisation, unscaled
 from pointvae.evaluation.work import Work
 
 BLOCK = 256

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from pointvae.errors import InputError
-from pointvae.evaluation.linear_probe import C_GRID, FOLDS
-from pointvae.evaluation.literature import LITERATURE
-from pointvae.evaluation.protocols import Protocol
+from pointvae.evaluation.probing.linear_probe import C_GRID, FOLDS
+from pointvae.evaluation.probing.literature import LITERATURE
+from pointvae.evaluation.probing.protocols import Protocol
 from pointvae.refusals import near
 
 LINEAR_SVM = Protocol(

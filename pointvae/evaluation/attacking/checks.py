@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from pointvae.evaluation.attack_plan import Campaign
-    from pointvae.evaluation.attack_tiles import Array, Outcome
+    from pointvae.evaluation.attacking.plan import Campaign
+    from pointvae.evaluation.attacking.tiles import Array, Outcome
 
 NEARLY_NONE = 0.02
 """Accuracy that may be left where the radius is no bound."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pointvae.evaluation.cross_validation import choose_c, classes_present
-from pointvae.evaluation.linear_probe import check_finite, standardisation, unscaled
+from pointvae.evaluation.probing.cross_validation import choose_c, classes_present
+from pointvae.evaluation.probing.linear_probe import check_finite, standardisation, unscaled
 from pointvae.evaluation.work import Work, one_thread
 
 Floats = npt.NDArray[np.floating[Any]]

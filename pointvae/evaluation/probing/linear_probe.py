@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pointvae.errors import InputError
-from pointvae.evaluation.cross_validation import best_of, classes_present, search, stratified_folds
-from pointvae.evaluation.linear_svm import LinearSVM, LinearSVMPath
+from pointvae.evaluation.probing.cross_validation import best_of, classes_present, search, stratified_folds
+from pointvae.evaluation.probing.linear_svm import LinearSVM, LinearSVMPath
 from pointvae.evaluation.work import Work, one_thread
 
 NAME = "linear_svm_c_cv"

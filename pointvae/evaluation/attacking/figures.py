@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from pointvae.attacks.ascent import REACH
-from pointvae.evaluation.attack_checks import check_attacks
-from pointvae.evaluation.attack_plan import Campaign
-from pointvae.evaluation.attack_tiles import FEATURE, Array, Outcome
+from pointvae.evaluation.attacking.checks import check_attacks
+from pointvae.evaluation.attacking.plan import Campaign
+from pointvae.evaluation.attacking.tiles import FEATURE, Array, Outcome
 from pointvae.evaluation.scores import mean_interval
 
 PROTOCOL = "attacks/1"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pointvae.evaluation.classifiers import Classifier
+from pointvae.evaluation.probing.classifiers import Classifier
 from pointvae.evaluation.scores import mean_interval, score
 from pointvae.evaluation.significance import paired_over_seeds
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pointvae.evaluation.protocols import Protocol
+from pointvae.evaluation.probing.protocols import Protocol
 
 
 def _published(name: str, kind: Literal["LinearSVC", "SVC"], c: float, source: str, differs: str) -> Protocol:

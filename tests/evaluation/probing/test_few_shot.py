@@ -10,10 +10,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from pointvae.evaluation.few_shot import fit_episodes, query, support
-from pointvae.evaluation.registry import FEW_SHOT
+from pointvae.evaluation.probing.few_shot import fit_episodes, query, support
+from pointvae.evaluation.probing.registry import FEW_SHOT
 from pointvae.evaluation.work import Work
-from tests.evaluation.test_linear_probe import blobs
+from tests.evaluation.probing.test_linear_probe import blobs
 
 CLASSES = [f"class {number}" for number in range(12)]
 SMALL = dataclasses.replace(FEW_SHOT, ways=(3,), shots=(4,), draws=3, queries=5)

@@ -15,7 +15,7 @@ from pointvae.attacks.ascent import Found, ascend, best_of, given, random_search
 from pointvae.attacks.goals import Goal, LinearHead, kl_goal, margin_goal, w2_goal
 from pointvae.data.dataset import Shapes
 from pointvae.evaluation.features import to_array
-from pointvae.evaluation.linear_probe import LinearProbe
+from pointvae.evaluation.probing.linear_probe import LinearProbe
 from pointvae.evaluation.subject import Subject
 from pointvae.evaluation.views import View
 from pointvae.geometry.balls import BALLS
