@@ -32,6 +32,7 @@ from pointvae.randomness import generator_for
 
 Floats = npt.NDArray[np.float32]
 ROUNDS = 5
+OVERFLOW = "decoded and encoded again, codes become NaN or infinite: the model's weights are too large"
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def self_consistency_drift(
         parts = (work or Work()).tiles(chains, len(shapes), "measuring drift")
     found = Drift(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
     if not all(np.isfinite(values).all() for values in (found.kl_to_start, found.kl_step, found.codes)):
-        raise InputError("decoded and encoded again, codes become NaN or infinite: the model's weights are too large")
+        raise InputError(OVERFLOW)
     return found
 
 
@@ -138,6 +139,8 @@ def _chain(model: PointVAE, clouds: Tensor, rounds: int, seed: int, places: rang
 def _decoded(model: PointVAE, z: Tensor, count: int, draws: list[Generator]) -> Tensor:
     """What latents [B, D] decode to, as clouds of ``count`` points, each thinned by its own generator."""
     rows = model.decoder(z)
+    if not bool(rows.isfinite().all()):
+        raise InputError(OVERFLOW)
     return torch.cat([model.likelihood.cloud(row, count, g) for row, g in zip(rows.split(1), draws, strict=True)])
 
 

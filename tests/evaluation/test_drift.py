@@ -141,3 +141,12 @@ def test_what_cannot_be_measured_is_refused():
         self_consistency_drift(make_model(), SHAPES, rounds=0)
     with pytest.raises(InputError, match="no shape"):
         self_consistency_drift(make_model(), Shapes(SHAPES.points[:0], None, [], []))
+
+
+@pytest.mark.parametrize("likelihood", ["chamfer", "mixture"])
+def test_clouds_at_infinity_are_told(likelihood):
+    model = build_model({"latent_dim": 4, "points": 24, "likelihood": likelihood}, 0)
+    for weights in model.decoder.parameters():
+        weights.data.fill_(3e38)
+    with pytest.raises(InputError, match="codes become NaN or infinite"):
+        self_consistency_drift(model, make_shapes(3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -147,7 +148,7 @@ def _table(runs: Sequence[Evaluation]) -> str:
                     f"{row['kl']:.3g} <small>noise {row['noise']['kl']:.2g}</small>",
                     f"{row['way_in_spreads']:.2f}",
                     f"{beside['way_in_spreads']:.2f}" if beside else "–",
-                    f"{row['cd_l2_mean']:.4f} <small>before {clean['cd_l2_mean']:.4f}</small>",
+                    f"{_error(row)} <small>before {_error(clean)}</small>",
                 ]
     facts = runs[0].metrics[PART]
     accuracies = ["accuracy, %", "random moves, %", "untrained, %"] if facts["labelled"] else []
@@ -230,3 +231,9 @@ def _pictures(run: Evaluation) -> str:
 
 def _role(svg: str, label: str) -> str:
     return f'<div>{svg}<div class="role">{escape(label)}</div></div>'
+
+
+def _error(row: Mapping[str, Any]) -> str:
+    """The reconstruction error; a dash where clouds at infinity have none."""
+    value = row["cd_l2_mean"]
+    return "–" if value is None or not math.isfinite(value) else f"{value:.4f}"

@@ -74,3 +74,10 @@ def test_what_was_left_out_says_why():
     run = SimpleNamespace(name="a", metrics={"attacks": {"left_out": "too <slow>"}}, arrays={})
     assert "too &lt;slow&gt;" in section([run])
     assert 'class="empty"' in section([SimpleNamespace(name="a", metrics={}, arrays={})])
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan")])
+def test_an_error_that_is_no_number_is_a_dash(nothing):
+    figures = copy.deepcopy(part().figures)
+    figures["subjects"]["trained"]["clean"]["cd_l2_mean"] = nothing
+    assert "before –" in words(section([run_of(figures=figures)]))
