@@ -120,9 +120,12 @@ def information(bench: Bench) -> Part:
 
 def likelihood(bench: Bench) -> Part:
     """The bound and the negative log-likelihood, nats a point."""
-    return measure_likelihood(
+    found = measure_likelihood(
         bench.model, bench.shapes, bench.view, seed=bench.seed, quick=bench.quick, work=bench.work
     )
+    if not all(np.isfinite(found.arrays[name]).all() for name in ("elbo", "nll") if name in found.arrays):
+        raise InputError("the likelihood is NaN or infinite: the model's weights are too large")
+    return found
 
 
 def drift(bench: Bench) -> Part:

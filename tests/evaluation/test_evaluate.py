@@ -19,10 +19,12 @@ from pointvae.evaluation.latents import active_units, consistency_gaps
 from pointvae.evaluation.parts import PARTS
 from pointvae.evaluation.probes import probe_run
 from pointvae.evaluation.reconstruction import reconstruct
+from pointvae.evaluation.report import report_html
 from pointvae.evaluation.results import Part, to_json
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work
 from pointvae.hub import from_pretrained, save_pretrained
+from pointvae.models.build import build_model
 from pointvae.transforms import Compose, default_transforms
 from tests.evaluation.shapes import make_shapes
 
@@ -269,6 +271,16 @@ def test_clouds_at_infinity_leave_out_the_drift(run_folder, dataset_folder, tmp_
     made = evaluate(tmp_path, dataset_folder, parts=["latents", "drift", "reconstruction"])
     assert "codes become NaN or infinite" in made.metrics["drift"]["left_out"]
     assert "left_out" in made.metrics["reconstruction"] and "left_out" not in made.metrics["latents"]
+
+
+def test_a_likelihood_that_is_no_number_is_left_out(dataset_folder, tmp_path):
+    model = build_model({"latent_dim": 4, "points": 24, "likelihood": "mixture"}, 0)
+    for weights in model.decoder.parameters():
+        weights.data.fill_(3e38)
+    save_pretrained(model, tmp_path, {"seed": 0})
+    made = evaluate(tmp_path, dataset_folder, quick=True, parts=["likelihood", "latents"])
+    assert "the likelihood is NaN or infinite" in made.metrics["likelihood"]["left_out"]
+    assert "the likelihood is NaN or infinite" in report_html([made])
 
 
 def test_shapes_of_one_class_lack_probes_and_nothing_else(run_folder, dataset_folder, tmp_path):
