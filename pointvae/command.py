@@ -101,6 +101,9 @@ def parser_for(name: str, verb: Verb) -> ArgumentParser:
 
     parser = ArgumentParser(prog=f"pointvae {name}", description=_summary(verb), exit_on_error=False)
     parser.add_function_arguments(verb, as_positional=True, fail_untyped=True)
+    for action in parser._actions:
+        if not action.option_strings and verb.__annotations__.get(action.dest) == "list[str]":
+            action.metavar = f"{action.dest.removesuffix('s')} ..."  # as it is typed, see `_joined`
     parts = {"model": "pointvae.PointVAE", "objective": OBJECTIVE_OF.get(name, "pointvae.ELBO")}
     defaults = {part: {"class_path": path} for part, path in parts.items() if part in verb.__annotations__}
     if defaults:  # only what is made of parts has settings that fill a file
