@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +41,7 @@ SUBJECT = (  # what every figure depends on, by the names in metrics.json
     "quick",
     "full",
     "version",
+    "code_sha256",
     "software",
 )
 
@@ -185,6 +186,7 @@ class Bench:
             "quick": self.quick,
             "full": self.full,
             "version": __version__,
+            "code_sha256": code_sha256(),
             "software": {name: version(name) for name in SOFTWARE},
         }
 
@@ -206,6 +208,16 @@ def finite_model(run: str | Path) -> PointVAE:
                 "smaller learning rate"
             )
     return model
+
+
+@cache
+def code_sha256() -> str:
+    """The checksum of the package's own source, as hexadecimal: a version's name may stand for several of it."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def file_sha256(path: Path) -> str:

@@ -211,9 +211,9 @@ def _with_error(measure: Callable[[Places, Places], float], n: int, seed: int) -
 
 def _check(name: str, clouds: Floats) -> None:
     if clouds.ndim != 3 or len(clouds) < FEWEST:
-        raise InputError(f"{name} {clouds.shape}: must be at least {FEWEST} clouds (shapes, points, 3)")
+        raise InputError(
+            f"{name}: {len(clouds)} clouds of shape {clouds.shape[1:]}; a set needs at least {FEWEST} of (points, 3)"
+        )
     if not np.isfinite(clouds).all():
         bad = int((~np.isfinite(clouds).all(axis=(1, 2))).sum())
-        raise InputError(
-            f"{name}: {bad} of {len(clouds)} clouds hold coordinates that are not finite; leave them out"
-        )
+        raise InputError(f"{name}: {bad} of {len(clouds)} clouds hold coordinates that are not finite")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -202,8 +203,10 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
 
 def to_json(figures: Mapping[str, Any]) -> str:
-    """Figures as JSON text; what is not finite becomes null."""
-    return json.dumps(_finite(figures), indent=2, allow_nan=False) + "\n"
+    """Figures as JSON text, each list of numbers or words on one line; what is not finite becomes null."""
+    text = json.dumps(_finite(figures), indent=2, allow_nan=False) + "\n"
+    # no string of JSON holds a line break, so that nothing within one is touched
+    return re.sub(r"\[\n\s+([^\[\]{}]*?)\n\s+\]", lambda row: "[" + re.sub(r"\n\s+", " ", row[1]) + "]", text)
 
 
 def _finite(value: Any) -> Any:

@@ -190,7 +190,7 @@ def test_another_seed_draws_other_points():
 
 
 def test_what_cannot_be_measured_is_refused():
-    with pytest.raises(InputError, match=r"samples \(3, 16, 3\): must be at least 4 clouds"):
+    with pytest.raises(InputError, match=r"samples: 3 clouds of shape \(16, 3\); a set needs at least 4"):
         measure_generation(boxes(3, 0), boxes(9, 1))
     broken = boxes(9, 0)
     broken[2, 3, 1] = np.nan

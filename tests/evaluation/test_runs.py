@@ -9,7 +9,7 @@ import pytest
 from pointvae.errors import InputError
 from pointvae.evaluation.bench import SUBJECT, Bench
 from pointvae.evaluation.comparison import compare_evaluations
-from pointvae.evaluation.results import load_evaluation, save_arrays
+from pointvae.evaluation.results import load_evaluation, save_arrays, to_json
 from pointvae.evaluation.runs import compare_runs, evaluate_run
 from pointvae.hub import read_run_config, save_pretrained
 from tests.evaluation.shapes import make_model
@@ -230,3 +230,10 @@ def test_a_figure_that_is_no_number_for_one_shape_is_compared_as_not_measured(ru
     found = compare_evaluations([first, second])
     assert [run["figures"]["consistency_gap"] is None for run in found["runs"]] == [False, True]
     assert "consistency_gap" not in {pair["figure"] for pair in found["pairs"]}
+
+
+def test_lists_stand_on_one_line_and_read_back_as_they_were():
+    figures = {"a": [1, 2.5, None], "b": [["x [y]", "z,\n w"], []], "c": {"d": [{"e": [1]}], "f": "g  [\n 1\n ]"}}
+    text = to_json(figures)
+    assert json.loads(text) == figures
+    assert '"a": [1, 2.5, null]' in text
