@@ -23,6 +23,7 @@ from pointvae.data.dataset import Shapes
 from pointvae.errors import InputError
 from pointvae.evaluation.features import to_array
 from pointvae.evaluation.probing.linear_probe import LinearProbe
+from pointvae.evaluation.scores import standard_error
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work
 from pointvae.models.modes import evaluation_mode
@@ -65,9 +66,8 @@ class Drift:
         figures: dict[str, Any] = {"rounds": self.rounds}
         for name in ("kl_to_start", "kl_step", "distance_to_start"):
             each = getattr(self, name)
-            spread = each.std(axis=1, dtype=np.float64, ddof=min(1, each.shape[1] - 1))
             figures[name] = each.mean(axis=1, dtype=np.float64).tolist()
-            figures[f"{name}_standard_error"] = (spread / np.sqrt(each.shape[1])).tolist()
+            figures[f"{name}_standard_error"] = standard_error(each).tolist()
         return figures
 
 

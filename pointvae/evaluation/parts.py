@@ -26,6 +26,7 @@ from pointvae.evaluation.reconstruction import measure_reconstruction
 from pointvae.evaluation.results import Part
 from pointvae.evaluation.retrieval import measure_retrieval
 from pointvae.evaluation.robustness import measure_corruptions
+from pointvae.evaluation.scores import standard_error
 from pointvae.evaluation.selection import spread_over_classes
 from pointvae.evaluation.sensitivity import measure_sensitivity
 from pointvae.transforms import Compose, default_transforms
@@ -95,13 +96,12 @@ def consistency(bench: Bench) -> Part:
     """The consistency gap under one set of transformations, the same for every run."""
     transform = Compose(default_transforms())
     gaps = consistency_gaps(bench.model, bench.shapes, transform, bench.view, seed=bench.seed, work=bench.work)
-    spread = gaps.std(dtype=np.float64, ddof=min(1, len(gaps) - 1))
     figures = {
         "protocol": "consistency_gap/1",
         "seed": bench.seed,
         "transforms": CONSISTENCY,
         "consistency_gap": float(gaps.mean(dtype=np.float64)),
-        "standard_error": float(spread / np.sqrt(len(gaps))),
+        "standard_error": float(standard_error(gaps)),
     }
     return Part(figures, {"consistency_gap": gaps})
 

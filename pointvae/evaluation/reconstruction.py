@@ -13,6 +13,7 @@ import torch
 from pointvae.errors import InputError
 from pointvae.evaluation.features import to_array, to_tensors
 from pointvae.evaluation.results import Part
+from pointvae.evaluation.scores import standard_error
 from pointvae.evaluation.work import Work
 from pointvae.geometry.distances import chamfer_distance, nearest_both_ways
 from pointvae.geometry.fidelity import FIDELITY, fidelity
@@ -191,7 +192,7 @@ def _describe(values: dict[str, Floats]) -> dict[str, dict[str, float]]:
     return {
         name: {
             "mean": float(each.mean(dtype=np.float64)),
-            "standard_error": float(each.std(dtype=np.float64, ddof=min(1, len(each) - 1)) / np.sqrt(len(each))),
+            "standard_error": float(standard_error(each)),
             "median": float(np.median(each.astype(np.float64))),
         }
         for name, each in values.items()

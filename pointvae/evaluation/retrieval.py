@@ -19,6 +19,7 @@ from pointvae.errors import InputError
 from pointvae.evaluation.features import FEATURES, Codes
 from pointvae.evaluation.probing.linear_probe import check_finite, standardisation
 from pointvae.evaluation.results import Part
+from pointvae.evaluation.scores import standard_error
 from pointvae.evaluation.selection import spread_over_classes
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work
@@ -171,7 +172,7 @@ def chance(sizes: Labels) -> dict[str, float]:
 
 def _describe(made: Rankings, labels: Labels, sizes: Labels, classes: list[str]) -> dict[str, Any]:
     each = made.average_precision
-    mean, error = float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each)))
+    mean, error = float(each.mean()), float(standard_error(each))
     per_class = {classes[label]: float(each[labels == label].mean()) for label in np.unique(labels)}
     told: dict[str, Any] = {
         "map": mean,

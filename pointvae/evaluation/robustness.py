@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -16,7 +15,7 @@ from pointvae.errors import InputError
 from pointvae.evaluation.corrupted import corrupted_clouds
 from pointvae.evaluation.features import Codes, to_array, to_tensors
 from pointvae.evaluation.results import Part
-from pointvae.evaluation.scores import mean_interval
+from pointvae.evaluation.scores import mean_interval, standard_error
 from pointvae.evaluation.selection import affordable, spread_over_classes
 from pointvae.evaluation.subject import Subject
 from pointvae.evaluation.views import View
@@ -164,7 +163,7 @@ def describe_right(
         "clean_accuracy_interval": mean_interval(clean, seed=seed),
         "accuracy": _by_corruption(right.mean(axis=0)),
         "mean_error": float(wrong.mean()),
-        "mean_error_standard_error": _standard_error(wrong),
+        "mean_error_standard_error": float(standard_error(wrong)),
         "degradation": float(wrong.mean() - (1.0 - clean.mean())),
     }
     if base is not None and base_clean is not None:
@@ -177,7 +176,7 @@ def describe_right(
             "mean_corruption_error": _mean(absolute),
             "relative_mean_corruption_error": _mean(relative),
             "gain": float(fewer.mean()),
-            "gain_standard_error": _standard_error(fewer),
+            "gain_standard_error": float(standard_error(fewer)),
         }
     return told
 
@@ -204,17 +203,13 @@ def describe_shift(shift: Floats, codes: Floats) -> dict[str, Any]:
     return {
         "by_corruption": _by_corruption(shift.mean(axis=0)),
         "mean": float(each.mean()),
-        "standard_error": _standard_error(each),
+        "standard_error": float(standard_error(each)),
         "spread": float(np.sqrt(codes.astype(np.float64).var(axis=0).mean())),
     }
 
 
 def _by_corruption(table: Floats) -> dict[str, list[float]]:
     return {name: [float(value) for value in row] for name, row in zip(CORRUPTIONS, table, strict=True)}
-
-
-def _standard_error(values: Floats) -> float:
-    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
 def _mean(values: list[float | None]) -> float | None:

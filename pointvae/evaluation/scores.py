@@ -70,3 +70,10 @@ def mean_interval(values: npt.ArrayLike, *, seed: int = 0) -> list[float]:
         means = np.concatenate(parts)
     tail = (1 - LEVEL) / 2
     return [float(end) for end in np.quantile(means, [tail, 1 - tail])]
+
+
+def standard_error(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Standard error of the mean over the last axis, in float64; 0 of a single value."""
+    array = np.asarray(values)
+    n = array.shape[-1]
+    return np.asarray(array.std(axis=-1, dtype=np.float64, ddof=min(1, n - 1)) / np.sqrt(n))

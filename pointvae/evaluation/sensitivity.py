@@ -26,7 +26,7 @@ from pointvae.evaluation.changes import FEWEST, MORE, STREAM, Change, changes_of
 from pointvae.evaluation.features import Codes, to_array
 from pointvae.evaluation.probing.linear_probe import PROTOCOL as PROBE
 from pointvae.evaluation.results import Part
-from pointvae.evaluation.scores import mean_interval
+from pointvae.evaluation.scores import mean_interval, standard_error
 from pointvae.evaluation.selection import affordable, spread_over_classes
 from pointvae.evaluation.subject import Subject
 from pointvae.evaluation.views import View
@@ -191,9 +191,8 @@ def _describe(rows: Sequence[Row], still: Row, seed: int) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for key in ("gap", "way"):
         each = np.stack([row[key] for row in rows]).astype(np.float64)
-        spread = each.std(axis=1, ddof=min(1, each.shape[1] - 1))
         told[key] = each.mean(axis=1).tolist()
-        told[f"{key}_standard_error"] = (spread / np.sqrt(each.shape[1])).tolist()
+        told[f"{key}_standard_error"] = standard_error(each).tolist()
     between = math.sqrt(2 * still["mean"].astype(np.float64).var(axis=0, ddof=min(1, len(still["mean"]) - 1)).mean())
     told["way_between_shapes"] = between
     told["way_share"] = [way / between if between > 0 else None for way in told["way"]]

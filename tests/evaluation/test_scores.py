@@ -1,10 +1,12 @@
 """Accuracy, per class and with intervals."""
 
+import statistics
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
 
-from pointvae.evaluation.scores import mean_interval, score
+from pointvae.evaluation.scores import mean_interval, score, standard_error
 
 CLASSES = ["cup", "jug", "pan", "pot"]
 
@@ -64,3 +66,10 @@ def test_an_interval_of_real_values_is_that_of_resampling_them_in_chunks_of_any_
 
 def test_halves_are_not_cut_off():
     assert mean_interval([0.5] * 9) == [0.5, 0.5]
+
+
+def test_the_standard_error_is_the_deviation_over_the_root_of_the_count():
+    rows = np.random.default_rng(0).standard_normal((3, 40)).astype(np.float32)
+    expected = [statistics.stdev(row.astype(float)) / 40**0.5 for row in rows]
+    np.testing.assert_allclose(standard_error(rows), expected, rtol=1e-9)
+    assert standard_error([2.0]) == 0

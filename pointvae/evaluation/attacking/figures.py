@@ -11,7 +11,7 @@ from pointvae.attacks.ascent import REACH
 from pointvae.evaluation.attacking.checks import check_attacks
 from pointvae.evaluation.attacking.plan import Campaign
 from pointvae.evaluation.attacking.tiles import FEATURE, Array, Outcome
-from pointvae.evaluation.scores import mean_interval
+from pointvae.evaluation.scores import mean_interval, standard_error
 
 PROTOCOL = "attacks/1"
 SHOWN = 6
@@ -73,7 +73,7 @@ def _describe(outcome: Outcome, clean: Outcome, labelled: bool, seed: int) -> di
     for name in ("value", "kl", "w2", "way", "cd_l2_mean"):
         each = getattr(outcome, name).astype(np.float64)
         figures[name] = float(each.mean())
-        figures[f"{name}_standard_error"] = float(each.std(ddof=min(1, len(each) - 1)) / np.sqrt(len(each)))
+        figures[f"{name}_standard_error"] = float(standard_error(each))
     figures["way_in_spreads"] = figures["way"] / max(_spread_of(clean), 1e-12)
     return figures
 
