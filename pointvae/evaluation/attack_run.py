@@ -20,7 +20,7 @@ from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work, one_thread
 from pointvae.hub import read_run_config, untrained_twin
 from pointvae.version import __version__
-from pointvae.writing import output_folder, whole_file, write_text
+from pointvae.writing import output_folder, write_text
 
 JSON, PICTURE = "attack.json", "attack.png"
 RADII = "0.002,0.005,0.01,0.02,0.05"
@@ -113,6 +113,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def _write(figures: dict[str, Any], part: Part, folder: Path) -> None:
     from pointvae.visualization.attacked import attacked_grid
+    from pointvae.visualization.latent_map import save_figure
 
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / JSON, to_json(figures))
@@ -120,5 +121,4 @@ def _write(figures: dict[str, Any], part: Part, folder: Path) -> None:
     rows = {norm: arrays[f"shown_{norm}"] for norm in figures["norms"]}
     told = {norm: shown.get(f"after_{norm}") for norm in figures["norms"]}
     figure = attacked_grid(arrays["shown"], rows, shown.get("before") or shown["names"], told, shown["radius"])
-    with whole_file(folder / PICTURE) as temporary:
-        figure.savefig(temporary, format="png")
+    save_figure(figure, folder / PICTURE)

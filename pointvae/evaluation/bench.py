@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pointvae.data.dataset import Shapes, load_dataset
+from pointvae.data.shards import sha256
 from pointvae.errors import InputError
 from pointvae.evaluation.features import FEATURES, Codes, encode, to_best_device
 from pointvae.evaluation.probes import TURNS, answers, default_points, describe_dataset, training_split
@@ -176,7 +177,7 @@ class Bench:
         """What every figure depends on, JSON-able."""
         return {
             "run": self.run.resolve().name,
-            "model_sha256": file_sha256(self.run / WEIGHTS),
+            "model_sha256": sha256(self.run / WEIGHTS),
             "dataset": describe_dataset(self.data),
             "split": self.split,
             "n_shapes": len(self.shapes),
@@ -217,13 +218,4 @@ def code_sha256() -> str:
     package = Path(__file__).parents[1]
     for path in sorted(package.rglob("*.py")):
         digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """The checksum of a file, as hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
     return digest.hexdigest()

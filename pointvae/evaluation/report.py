@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from pointvae.evaluation import report_figures as figures
 from pointvae.evaluation import report_tables as tables
@@ -47,14 +48,21 @@ def write_report(runs: Runs, path: str | Path, *, title: str | None = None) -> N
     write_text(Path(path), report_html(runs, title))
 
 
-def report_html(runs: Runs, title: str | None = None) -> str:
-    """The report as a string."""
+def report_html(runs: Runs, title: str | None = None, compared: Mapping[str, Any] | None = None) -> str:
+    """The report as a string.
+
+    Args:
+        runs: the evaluations.
+        title: the heading; the names of runs and dataset when absent.
+        compared: what `compare_evaluations` gives of several runs; made here when absent.
+    """
     dataset = runs[0].metrics["dataset"]["name"]
     title = title or f"{', '.join(run.name for run in runs)} on {dataset}"
     sections = [(key, name, draw(runs)) for key, name, draw, needs in SECTIONS if _made(runs, needs)]
     if len(runs) > 1:
         sections.insert(
-            1, ("comparison", "What distinguishes the runs", comparison.section(compare_evaluations(runs)))
+            1,
+            ("comparison", "What distinguishes the runs", comparison.section(compared or compare_evaluations(runs))),
         )
     links = "".join(f'<li><a href="#{key}">{name}</a></li>' for key, name, _ in sections)
     body = "".join(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pointvae.data.shards import sha256
 from pointvae.errors import InputError
-from pointvae.evaluation.bench import SUBJECT, file_sha256
+from pointvae.evaluation.bench import SUBJECT
 from pointvae.evaluation.comparison import compare_evaluations
 from pointvae.evaluation.evaluate import check_parts, evaluate, headline
 from pointvae.evaluation.parts import PARTS
 from pointvae.evaluation.report import REPORT, report_html
 from pointvae.evaluation.results import Evaluation, load_evaluation, save_evaluation, to_json
-from pointvae.evaluation.store import PartStore
 from pointvae.evaluation.work import Work
 from pointvae.hub import WEIGHTS
 from pointvae.writing import output_folder, write_text
@@ -71,7 +72,7 @@ def evaluate_run(
     html = report_html([made])
     save_evaluation(made, folder)
     write_text(folder / REPORT, html)
-    PartStore(scratch, {}).clear()
+    shutil.rmtree(scratch, ignore_errors=True)
     return {**made.metrics, "report": str(folder / REPORT)}
 
 
@@ -127,14 +128,11 @@ def compare_runs(
         raise InputError(f"{len(runs)} run to compare: name at least two run folders")
     folder = None if out is None else output_folder(out)
     check_parts(settings.get("parts"))
-    for run in runs:
-        if dataset is not None and not _is_evaluated(run):
-            evaluate_run(run, dataset, seed=seed, **settings)
-    made = [_load(run) for run in runs]
+    made = [_evaluated(run, dataset, seed, settings) for run in runs]
     found = compare_evaluations(made, seed=seed)
     if folder is None:
         return found
-    html = report_html(made, title)
+    html = report_html(made, title, found)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / COMPARISON, to_json(found))
     write_text(folder / REPORT, html)
@@ -144,17 +142,17 @@ def compare_runs(
 def _load(run: str | Path) -> Evaluation:
     """A run's evaluation, refused if the run has been trained on since."""
     made, weights = load_evaluation(run), Path(run) / WEIGHTS
-    if weights.is_file() and file_sha256(weights) != made.metrics["model_sha256"]:
+    if weights.is_file() and sha256(weights) != made.metrics["model_sha256"]:
         raise InputError(f"{run}: was evaluated with other weights than it has now; evaluate it again")
     return made
 
 
-def _is_evaluated(run: str | Path) -> bool:
+def _evaluated(run: str | Path, dataset: str | Path | None, seed: int, settings: dict[str, Any]) -> Evaluation:
+    """A run's evaluation, made now if there is none and a dataset to make it on."""
     try:
-        _load(run)
+        return _load(run)
     except InputError:
-        return False
-    return True
-
-
-__all__ = ["Evaluation", "compare_runs", "evaluate_run"]
+        if dataset is None:
+            raise
+    evaluate_run(run, dataset, seed=seed, **settings)
+    return _load(run)

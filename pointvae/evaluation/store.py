@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,10 +46,6 @@ class PartStore:
         """Write a finished part."""
         self.folder.mkdir(parents=True, exist_ok=True)
         save_arrays(self._path(name), part.arrays, {"figures": part.figures, "seconds": seconds})
-
-    def clear(self) -> None:
-        """Remove all parts, once their evaluation is written."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, name: str) -> Path:
         text = json.dumps([name, self.subject], sort_keys=True)

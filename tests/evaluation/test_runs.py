@@ -123,6 +123,11 @@ def test_a_run_against_itself_differs_in_nothing(runs):
         assert pair.get("p_value", 1) == 1
 
 
+def test_page_and_figures_of_a_comparison_are_one(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr("pointvae.evaluation.report.compare_evaluations", lambda _: pytest.fail("compared again"))
+    compare_runs(runs, out=tmp_path, seed=0)
+
+
 def test_comparing_writes_one_report_for_all(runs, tmp_path):
     found = compare_runs(runs, out=tmp_path, title="Three")
     page = (tmp_path / "report.html").read_text()
