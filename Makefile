@@ -19,14 +19,18 @@ $(VENV)/.dev: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
+$(VENV)/.slow: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,slow]"
+	touch $@
+
 demo: $(VENV)/.run ## shapes -> VAE and CR-VAE -> probe -> demo/report.html, minutes on two cores
 	$(BIN)/pointvae demo
 
 test: $(VENV)/.dev ## the tests, under 10 minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
-test-slow: $(VENV)/.dev ## the tests that take minutes each
-	$(BIN)/python -m pytest -m slow
+test-slow: $(VENV)/.slow ## clusters, faults, scale: the tests that take minutes each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.dev ## format check, lint, types
 	$(BIN)/ruff format --check .

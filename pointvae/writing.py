@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pointvae.errors import InputError
+from pointvae.places import is_remote, place, put
 
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A temporary name beside ``path`` to write to; it takes the name once the block ends well.
 
+    For a remote path the file is written on this machine, and sent when the block ends well.
+
     Raises:
         InputError: the path is a folder, or lies beneath a file.
     """
-    path = Path(path)
+    path = place(path)
+    if is_remote(path):
+        with tempfile.TemporaryDirectory(prefix="pointvae-") as folder:
+            yield Path(folder) / path.name
+            put(Path(folder) / path.name, path)
+        return
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give the name of a file")
     _make_parent(path)
