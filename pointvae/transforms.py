@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from pointvae.errors import InputError
+from pointvae.randomness import normal, uniform
 
 
 class Transform(ABC):
@@ -23,11 +24,11 @@ class Transform(ABC):
 
 
 def _uniform(points: Tensor, shape: Sequence[int], generator: Generator | None) -> Tensor:
-    return torch.rand(*shape, device=points.device, dtype=points.dtype, generator=generator)
+    return uniform(shape, generator, points.device, points.dtype)
 
 
 def _normal(points: Tensor, shape: Sequence[int], generator: Generator | None) -> Tensor:
-    return torch.randn(*shape, device=points.device, dtype=points.dtype, generator=generator)
+    return normal(shape, generator, points.device, points.dtype)
 
 
 def _at_least_zero(name: str, value: float, owner: Transform) -> float:

@@ -4,6 +4,7 @@ import torch
 from torch import Generator, Tensor
 
 from pointvae.geometry.chunks import gather_points
+from pointvae.randomness import uniform
 
 
 def random_subset(points: Tensor, count: int, generator: Generator | None = None) -> Tensor:
@@ -11,13 +12,13 @@ def random_subset(points: Tensor, count: int, generator: Generator | None = None
     batch, n, _ = points.shape
     if count >= n:
         return points
-    rank = torch.rand(batch, n, device=points.device, generator=generator)
+    rank = uniform((batch, n), generator, points.device)
     return gather_points(points, rank.topk(count, dim=1, sorted=False).indices)
 
 
 def shuffled(points: Tensor, generator: Generator | None = None) -> Tensor:
     """Each cloud's points in a random order of its own [B, N, 3]."""
-    rank = torch.rand(points.shape[:2], device=points.device, generator=generator)
+    rank = uniform(points.shape[:2], generator, points.device)
     return gather_points(points, rank.argsort(dim=1))
 
 
@@ -26,7 +27,7 @@ def systematic_choice(weights: Tensor, count: int, generator: Generator | None =
 
     Systematic resampling: index j is taken floor or ceil of ``count`` w_j times, and ``count`` w_j on average.
     """
-    start = torch.rand(len(weights), 1, device=weights.device, dtype=weights.dtype, generator=generator)
+    start = uniform((len(weights), 1), generator, weights.device, weights.dtype)
     places = (torch.arange(count, device=weights.device, dtype=weights.dtype) + start) / count
     ends = weights.cumsum(dim=1)
     last = torch.nextafter(ends[:, -1:], torch.zeros_like(start))  # rounding must not reach past the last weight

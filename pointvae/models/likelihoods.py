@@ -12,6 +12,7 @@ from pointvae.geometry.distances import chamfer_distance
 from pointvae.geometry.sampling import random_subset, systematic_choice
 from pointvae.models.mixture_density import mixture_log_density
 from pointvae.models.registry import Registry
+from pointvae.randomness import normal
 
 
 class Likelihood(nn.Module, ABC):
@@ -142,6 +143,6 @@ class Mixture(Likelihood):
         index = systematic_choice(log_weights.exp(), count, generator)
         points = gather_points(centres, index)
         if noisy:
-            noise = torch.randn(points.shape, device=points.device, dtype=points.dtype, generator=generator)
+            noise = normal(points.shape, generator, points.device, points.dtype)
             points = points + noise * log_scales.exp().gather(1, index).unsqueeze(2)
         return points

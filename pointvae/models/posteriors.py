@@ -18,6 +18,8 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from pointvae.randomness import normal
+
 
 @dataclass(frozen=True)
 class Path:
@@ -118,7 +120,7 @@ def draw_noise(
     """
     like = posterior._zeros() if isinstance(posterior, HierarchicalPosterior) else posterior.mean
     batch, dim = like.shape
-    noise = torch.randn(samples, 1, batch // copies, dim, device=like.device, dtype=like.dtype, generator=generator)
+    noise = normal((samples, 1, batch // copies, dim), generator, like.device, like.dtype, batch_dim=2)
     return noise.expand(-1, copies, -1, -1).reshape(samples * batch, dim)
 
 

@@ -16,6 +16,7 @@ from pointvae.models.posteriors import Path, Posterior, along, draw_noise, follo
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Bound, Term, Terms, check_number
 from pointvae.objectives.elbo import ELBO
+from pointvae.randomness import uniform
 
 REACH = 2.0
 """Radii that the steps of the ascent cover together: what it takes to cross the ball from any start."""
@@ -148,7 +149,7 @@ class SmoothEncoder(Bound):
             mask = None if mask is None else mask.clone()
             with torch.no_grad():
                 code = follow(model.posterior(points, mask), noise)
-            move = torch.rand(points.shape, device=points.device, dtype=points.dtype, generator=generator)
+            move = uniform(points.shape, generator, points.device, points.dtype)
             ball = LinfBall(self.radius)
             move = ball.project((2.0 * move - 1.0) * self.radius, mask)
             for _ in range(self.steps):
