@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from pointvae.models.batch_norm import BatchNorm1d
+
 
 class PointwiseMLP(nn.Module):
     """Linear, batch norm, activation, on rows; the same weights for every point.
@@ -21,7 +23,7 @@ class PointwiseMLP(nn.Module):
         last = len(channels) - 2
         for i in range(last + 1):
             # batch norm has its own offset, so the linear layer needs none
-            layers += [nn.Linear(channels[i], channels[i + 1], bias=False), nn.BatchNorm1d(channels[i + 1])]
+            layers += [nn.Linear(channels[i], channels[i + 1], bias=False), BatchNorm1d(channels[i + 1])]
             if i < last or last_activation:
                 layers.append(nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True))
         self.layers = nn.Sequential(*layers)

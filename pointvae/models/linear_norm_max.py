@@ -3,8 +3,9 @@
 Through a maximum only the winning points receive gradient, so the table of [B, N, C] activations is needed for
 neither pass. Forward, one cloud's scores at a time are made, their winners kept, and the scores dropped. The batch
 statistics come exactly from the inputs' first two moments: the mean of W x is W times the mean of x, and its variance
-the diagonal of W Cov(x) Wᵀ. Backward, the winners' gradient is a product with a sparse matrix of one entry for each
-cloud and channel; the statistics' gradient goes through the moments.
+the diagonal of W Cov(x) Wᵀ. (Where processes share a batch, the moments are those of all its inputs.) Backward, the
+winners' gradient is a product with a sparse matrix of one entry for each cloud and channel; the statistics' gradient
+goes through the moments.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from pointvae.global_batch import mean_over_batch
+from pointvae.models.batch_norm import BatchNorm1d
 from pointvae.models.layers import pack
 
 
@@ -66,7 +69,7 @@ class LinearNormMax(nn.Module):
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
         self.linear = nn.Linear(channels, out_channels, bias=False)
-        self.norm = nn.BatchNorm1d(out_channels)
+        self.norm = BatchNorm1d(out_channels)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Features [B, N, K] give the maximum [B, C] over the points that exist."""
@@ -74,12 +77,12 @@ class LinearNormMax(nn.Module):
         assert norm.running_mean is not None and norm.running_var is not None
         if self.training:
             rows = pack(x, mask)
-            centre = rows.mean(dim=0)
+            centre, _ = mean_over_batch(rows.mean(dim=0), len(rows))
             x = x - centre  # W (x - mean) needs no further centring, and keeps float32 digits
             centred = x.flatten(0, 1) if mask is None else rows - centre
-            covariance = centred.T @ centred / len(centred)
+            covariance, count = mean_over_batch(centred.T @ centred / len(centred), len(centred))
             mean, variance = weight @ centre, ((weight @ covariance) * weight).sum(dim=1)
-            self._track(mean.detach(), variance.detach(), len(centred))
+            norm.track(mean.detach(), variance.detach(), count)
             offset: Tensor | float = 0.0
         else:
             offset, variance = norm.running_mean, norm.running_var
@@ -87,13 +90,3 @@ class LinearNormMax(nn.Module):
         values: Tensor = _WinnersOf.apply(x, weight, sign, mask)  # type: ignore[no-untyped-call]
         scaled: Tensor = (values - offset) * (norm.weight * torch.rsqrt(variance + norm.eps)) + norm.bias
         return scaled
-
-    @torch.no_grad()
-    def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Move the running statistics as `torch.nn.BatchNorm1d` does."""
-        norm = self.norm
-        assert norm.running_mean is not None and norm.running_var is not None
-        assert norm.num_batches_tracked is not None and norm.momentum is not None
-        norm.num_batches_tracked += 1
-        norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_(variance * (count / max(count - 1, 1)), norm.momentum)

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.distributions import Independent, Normal
 
 from pointvae.errors import InputError
+from pointvae.models.batch_norm import BatchNorm1d
 from pointvae.models.decoders import DECODERS
 from pointvae.models.encoders import ENCODERS
 from pointvae.models.likelihoods import LIKELIHOODS
@@ -39,7 +40,7 @@ class GaussianHead(nn.Module):
 
     def __init__(self, features: int, latent_dim: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(features, affine=False)
+        self.norm = BatchNorm1d(features, affine=False)
         self.linear = nn.Linear(features, 2 * latent_dim)
 
     def forward(self, features: Tensor) -> Independent[Normal]:

@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Independent, Normal
 
+from pointvae.global_batch import mean_over_batch
 from pointvae.models.posteriors import Path, Posterior, draw_noise, follow
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Bound, Term, Terms, check_number, warmth
@@ -40,8 +41,9 @@ def group_coefficients(each: Tensor, groups: list[int]) -> Tensor:
     unused while the KL warms up.
     """
     sizes = torch.tensor(groups, device=each.device, dtype=each.dtype)
-    rates = torch.stack([part.sum(dim=1).mean() for part in torch.split(each.detach(), groups, dim=1)]) / sizes
-    rates = rates + 1e-3
+    said = torch.stack([part.sum(dim=1).mean() for part in torch.split(each.detach(), groups, dim=1)])
+    said, _ = mean_over_batch(said, len(each))
+    rates = said / sizes + 1e-3
     return rates / rates.mean()
 
 
@@ -71,7 +73,8 @@ class ELBO(Bound):
 
     def _paid(self, each: Tensor) -> Tensor:
         if self.free_bits > 0:
-            costs = each.mean(dim=0, keepdim=True) > self.free_bits
+            average, _ = mean_over_batch(each.detach().mean(dim=0, keepdim=True), len(each))
+            costs = average > self.free_bits
             each = torch.where(costs, each, torch.full_like(each, self.free_bits))
         return each
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
+from pointvae.global_batch import all_rows, own_rows
 from pointvae.models.posteriors import Posterior
 from pointvae.objectives.base import Bound, check_number
 from pointvae.objectives.pairs import PairObjective, Target
@@ -36,7 +37,8 @@ class Triplet(PairObjective):
     drawn at random; of a hierarchical posterior it is the path of means. All three get the gradient; deviations get
     none. Both bounds count, so that this differs from ``Consistency`` in the comparison alone. The paper's distance,
     margin and choice of negatives were not found: the squared Euclidean distance, the margin of 1 and the random
-    negative are ours. A batch of one has no negative: its loss is 0.
+    negative are ours. A batch of one has no negative: its loss is 0. Where processes share a batch, the other cloud
+    may be any process's.
 
     Args:
         base: the bound L.
@@ -66,9 +68,10 @@ class Triplet(PairObjective):
         self.margin = check_number("Triplet", "margin", margin)
 
     def compare(self, original: Posterior, transformed: Posterior, generator: Generator | None) -> Tensor:
-        """The triplet loss [B]; zeros for a batch of one, which draws nothing."""
+        """The triplet loss [B] against the global batch; zeros for a batch of one, which draws nothing."""
         anchor, positive = original.mean, transformed.mean
-        if len(anchor) < 2:
+        everyone = all_rows(anchor)
+        if len(everyone) < 2:
             return anchor.new_zeros(len(anchor))
-        negative = anchor[others(len(anchor), generator, anchor.device)]
+        negative = everyone[own_rows(others(len(everyone), generator, anchor.device))]
         return triplet_loss(anchor, positive, negative, self.margin)

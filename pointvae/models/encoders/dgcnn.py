@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pointvae.errors import InputError
 from pointvae.geometry.chunks import gather_points
 from pointvae.geometry.neighbours import knn
+from pointvae.models.batch_norm import BatchNorm1d
 from pointvae.models.encoders.base import ENCODERS, Encoder
 from pointvae.models.layers import PointwiseMLP, max_pool, mean_pool, pack, unpack
 
@@ -26,7 +27,7 @@ class EdgeConv(nn.Module):
         self.k = k
         self.centre = nn.Linear(channels, out_channels, bias=False)
         self.edge = nn.Linear(channels, out_channels, bias=False)
-        self.norm = nn.BatchNorm1d(out_channels)
+        self.norm = BatchNorm1d(out_channels)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Features [B, N, C] give features [B, N, C']; absent points hold zeros."""
