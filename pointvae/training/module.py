@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from pointvae.geometry.distances import chamfer_distance
 from pointvae.geometry.sampling import random_subset
+from pointvae.global_batch import global_batch
 from pointvae.models.posteriors import along
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective, reduce_terms
@@ -36,7 +37,7 @@ class TrainingModule(pl.LightningModule):
         points: points drawn from each shape at each step.
         learning_rate: Adam's rate at the start.
         schedule: ``cosine`` or ``constant``.
-        seed: what every random draw is made from, with the step and the rank.
+        seed: what every random draw is made from, with the step.
     """
 
     def __init__(
@@ -86,9 +87,10 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Tensor, index: int) -> Tensor:
         """The loss of one batch of clouds [B, N, 3]; every term is logged raw and weighted, in nats a shape."""
         step, size = self.global_step, len(batch)
-        generator = generator_for(self.seed, TRAIN, step, self.global_rank, device=batch.device)
-        clouds = self.clouds(batch, generator)
-        terms = self.objective(self.model, clouds, generator=generator, step=step)
+        generator = generator_for(self.seed, TRAIN, step, 0, device=batch.device)  # one for all processes
+        with global_batch():
+            clouds = self.clouds(batch, generator)
+            terms = self.objective(self.model, clouds, generator=generator, step=step)
         loss = reduce_terms(terms)
         self.latest = {"loss": loss.detach()} | {n: t.value.detach().mean() for n, t in terms.items()}
         for name, value in self.latest.items():

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from torch import Generator, Tensor
 
 from pointvae.errors import InputError
@@ -19,6 +18,7 @@ from pointvae.hub import WEIGHTS, from_pretrained, read_run_config
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective
 from pointvae.objectives.self_consistency import SelfConsistency, decoded
+from pointvae.randomness import normal
 from pointvae.training.batches import cloud_loader
 from pointvae.training.loop import Run, check_settings, train
 from pointvae.training.module import TrainingModule
@@ -43,7 +43,7 @@ class RefiningModule(TrainingModule):
         points: points of a decoded cloud.
         learning_rate: Adam's rate at the start.
         schedule: ``cosine`` or ``constant``.
-        seed: what every random draw is made from, with the step and the rank.
+        seed: what every random draw is made from, with the step.
         source: checksum of the weights that are refined, so that a checkpoint goes on with no others.
     """
 
@@ -71,9 +71,7 @@ class RefiningModule(TrainingModule):
 
     def clouds(self, batch: Tensor, generator: Generator) -> Tensor:
         """What the decoder makes of draws from the prior, [B, points, 3] like the batch, which says nothing else."""
-        z = torch.randn(
-            len(batch), self.model.latent_dim, device=batch.device, dtype=batch.dtype, generator=generator
-        )
+        z = normal((len(batch), self.model.latent_dim), generator, batch.device, batch.dtype)
         return decoded(self.model, z, batch, generator=generator)[0].to(batch.dtype)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
