@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from pointvae.data.sampling import Geometry
+from pointvae.data.sampling import Geometry, Up
 from pointvae.errors import InputError
 
 SPLITS = ("train", "validation", "test")
@@ -50,6 +51,8 @@ class Source:
         factors: whether the shapes carry the numbers they were built from.
         licence: what is known of the licence of the shapes.
         clouds: items whose number of points can be had cheaply, by a function that counts them.
+        up: the up axis unless the user says another.
+        origin: of a named set, what the card tells of it: homepage, citation, archive, sha256, ….
     """
 
     name: str
@@ -64,15 +67,29 @@ class Source:
     factors: bool = False
     licence: str = "unknown"
     clouds: list[tuple[str, Callable[[], int | None]]] = field(default_factory=list)
+    up: Up = "z"
+    origin: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """The options of `prepare` that decide which shapes there are and where they go."""
+    """The options of `prepare` that decide which shapes there are and where they go.
+
+    Attributes:
+        seed: of the split and of procedural shapes.
+        test_fraction: share of each class for test, where there is no split.
+        shapes_per_class: of the procedural set.
+        from_archive: where a named set already lies, packed or unpacked.
+        offline: download nothing.
+        progress: tell the person who waits what is going on.
+    """
 
     seed: int = 0
     test_fraction: float = 0.2
     shapes_per_class: int = 100
+    from_archive: str | Path | None = None
+    offline: bool = False
+    progress: bool = False
 
 
 def fingerprint(parts: Sequence[tuple[str, int]]) -> str:
