@@ -7,14 +7,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pointvae.data import shards
 from pointvae.data.card import read_card
+from pointvae.data.reading import SplitShards, in_threads
 from pointvae.errors import InputError
+from pointvae.places import is_remote, place
+
+if TYPE_CHECKING:
+    from pointvae.data.stream import Stream
 
 Index = int | slice | Sequence[int] | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]
 
@@ -59,22 +64,23 @@ class ShapeDataset:
     """A dataset folder, whose splits are read when first asked for and then kept.
 
     Attributes:
-        path: the folder.
+        path: the folder; of a remote one an object with a path's methods.
         card: the YAML head of its README.md; what `prepare` recorded stands under ``card["pointvae"]``.
         classes: the names of the classes; empty for unlabelled shapes.
         splits: the names of the splits, ``train`` first.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = place(path)
         self.card: dict[str, Any] = read_card(self.path)
         facts = self.card["pointvae"]
         self.classes: list[str] = [str(name) for name in facts["classes"]]
         self.splits: list[str] = [name for name, split in facts["splits"].items() if split["shapes"]]
         self._shards: list[dict[str, Any]] = facts["shards"]
         self._cache: dict[str, Shapes] = {}
+        sizes = self._sizes()
         for shard in self._shards:
-            self._check(shard)
+            self._check(shard, sizes.get(shard["file"]))
 
     @property
     def points(self) -> int:
@@ -97,35 +103,99 @@ class ShapeDataset:
             self._cache[split] = self._read(split)
         return self._cache[split]
 
-    def _check(self, shard: dict[str, Any]) -> None:
-        """Size and Parquet's closing bytes; `inspect` compares the checksums too."""
+    def shards(self, split: str) -> SplitShards:
+        """The shards of one split, to be read one by one.
+
+        Raises:
+            InputError: there is no such split.
+        """
+        if split not in self.splits:
+            raise InputError(f"{self.path}: has no split {split!r}; it has {', '.join(self.splits)}")
+        mine = [shard for shard in self._shards if shard["split"] == split and shard["rows"]]
+        files, rows = tuple(shard["file"] for shard in mine), tuple(int(shard["rows"]) for shard in mine)
+        return SplitShards(str(self.path) if is_remote(self.path) else self.path, files, rows, self.points)
+
+    def stream(
+        self,
+        split: str = "train",
+        *,
+        batch_size: int = 32,
+        seed: int = 0,
+        epoch: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        start: int = 0,
+        held: npt.NDArray[np.integer[Any]] | None = None,
+    ) -> Stream:
+        """The shuffled batches of one epoch, read from the shards as they are asked for.
+
+        Args:
+            split: the split.
+            batch_size: shapes a batch [B]; what does not fill a last batch is left out.
+            seed: what the order of every epoch is made from.
+            epoch: which epoch; every one has an order of its own.
+            rank: of this process.
+            world_size: the number of processes; each sees its own part of every global batch.
+            start: batches to leave out at the beginning, for a loop that goes on in mid-epoch.
+            held: rows of the split to leave out, sorted.
+
+        Returns:
+            An iterable of float32 tensors [B, N, 3], in place of a loader or, with its ``batch_size=None``, within
+            torch's ``DataLoader``.
+
+        Raises:
+            InputError: there is no such split; and while it is read, that a shard is absent or damaged.
+
+        Example:
+            >>> for points in load_dataset("s3://bucket/shapes").stream(batch_size=64):  # doctest: +SKIP
+            ...     points.shape
+            torch.Size([64, 2048, 3])
+        """
+        from pointvae.data.order import Order
+        from pointvae.data.stream import Stream
+
+        shards = self.shards(split)
+        order = Order(shards.rows, held, seed)
+        return Stream(shards, order, batch_size, epoch=epoch, rank=rank, world_size=world_size, start=start)
+
+    def _sizes(self) -> dict[str, int]:
+        """The bytes of every file of the folder, from one listing."""
+        if is_remote(self.path):
+            remote: Any = self.path
+            try:
+                listing = remote.fs.ls(remote.path, detail=True)
+            except OSError as error:
+                raise InputError(f"{self.path}: cannot be listed ({error}); see to the store's settings") from error
+            return {str(entry["name"]).rstrip("/").rsplit("/", 1)[-1]: int(entry["size"] or 0) for entry in listing}
+        return {path.name: path.stat().st_size for path in self.path.iterdir() if path.is_file()}
+
+    def _check(self, shard: dict[str, Any], size: int | None) -> None:
+        """Size and, on this machine, Parquet's closing bytes; `inspect` compares the checksums too."""
         path = self.path / shard["file"]
-        if not path.is_file():
+        if size is None:
             raise shards.damaged(path, "it is missing")
-        size = path.stat().st_size
         if size != shard["bytes"]:
             raise shards.damaged(path, f"it has {size} bytes, not {shard['bytes']}")
+        if is_remote(path):
+            return
         with path.open("rb") as stream:
             stream.seek(-4, 2)
             if stream.read() != b"PAR1":
                 raise shards.damaged(path, "its footer is missing")
 
     def _read(self, split: str) -> Shapes:
-        facts = self.card["pointvae"]
-        mine = [shard for shard in self._shards if shard["split"] == split and shard["rows"]]
-        count = sum(shard["rows"] for shard in mine)
+        facts, mine = self.card["pointvae"], self.shards(split)
+        count = sum(mine.rows)
         points = np.empty((count, self.points, 3), np.float32)
         normals = np.empty_like(points) if facts["normals"] else None
         labels = np.empty(count, np.int64) if self.classes else None
         names: list[str] = []
         factors: list[dict[str, float]] | None = [] if facts["factors"] else None
         start = 0
-        for shard in mine:
-            path = self.path / shard["file"]
-            table = shards.read_shard(path)
-            stop = start + shard["rows"]
+        for shard, table in enumerate(in_threads(mine.read, range(len(mine.files)))):
+            stop = start + mine.rows[shard]
+            points[start:stop] = mine.checked(shard, table)
             try:
-                points[start:stop] = shards.cloud_array(table["points"])
                 if normals is not None:
                     normals[start:stop] = shards.cloud_array(table["normals"])
                 if labels is not None:
@@ -134,16 +204,13 @@ class ShapeDataset:
                 if factors is not None:
                     factors += [json.loads(text) for text in table["factors"].to_pylist()]
             except (KeyError, ValueError, AttributeError) as error:
-                raise shards.damaged(path, f"its columns are not those of the card: {error}") from error
-            if not np.isfinite(points[start:stop]).all():
-                bad = int(np.argmin(np.isfinite(points[start:stop]).all(axis=(1, 2))))
-                raise shards.damaged(path, f"shape {names[start + bad]} holds NaN or infinity")
+                raise shards.damaged(mine.path(shard), f"its columns are not those of the card: {error}") from error
             start = stop
         return Shapes(points, labels, names, list(self.classes), normals, factors)
 
 
 def load_dataset(path: str | Path) -> ShapeDataset:
-    """Open a dataset folder that ``pointvae prepare`` made; its splits are read when asked for.
+    """Open a dataset folder that ``pointvae prepare`` made, here or at a URL; its splits are read when asked for.
 
     Example:
         >>> shapes = load_dataset("data/modelnet40")["train"]  # doctest: +SKIP
