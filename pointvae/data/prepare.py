@@ -25,7 +25,7 @@ def prepare(
     source: str | Path,
     dataset: str | Path,
     *,
-    up: Up = "z",
+    up: Up | None = None,
     points: int | None = None,
     normalize: Normalize = "sphere",
     jobs: int = 1,
@@ -37,6 +37,8 @@ def prepare(
     shard_size: int = 512,
     strict: bool = False,
     licence: str | None = None,
+    from_archive: str | Path | None = None,
+    offline: bool = False,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Turn a source of shapes into a dataset folder of point clouds, z up, that Hugging Face and Arrow also read.
@@ -45,10 +47,11 @@ def prepare(
     on the order of files. A run that was stopped goes on at the next shard when it is started again.
 
     Args:
-        source: ``procedural``; a folder (class = folder; train/ and test/ inside or outside the classes if present);
+        source: a named set, such as ``modelnet40`` or ``procedural``, see `pointvae datasets`; a folder (class = folder; train/ and test/ inside or outside the classes if present);
             a .zip, .tar or .tar.gz of such a folder; an .npz; an .h5 or a folder of them.
         dataset: the folder to write.
-        up: the source's up axis; y-up shapes are turned, since datasets are z up.
+        up: the source's up axis, z unless given or known of a named set; y-up shapes are turned, since datasets are
+            z up.
         points: points per shape; default 2,048 for meshes and files of clouds, and all that arrays hold.
         normalize: ``sphere`` (mean at the origin, largest norm 1), ``cube`` (box centred, half extent 1), ``none``.
         jobs: processes.
@@ -60,6 +63,8 @@ def prepare(
         shard_size: shapes per Parquet file.
         strict: fail at the first file that cannot be used, instead of leaving it out and saying so.
         licence: the licence of the shapes, for the card.
+        from_archive: where a named set's archive, or the folder it was unpacked into, already lies.
+        offline: download nothing.
         progress: show a progress bar and the files left out on stderr.
 
     Returns:
@@ -71,9 +76,10 @@ def prepare(
     started = time.perf_counter()
     folder = Path(dataset)
     _check_options(up, points, normalize, jobs, seed, test_fraction, shapes_per_class, dtype, shard_size)
-    options = SourceOptions(seed=seed, test_fraction=test_fraction, shapes_per_class=shapes_per_class)
+    options = SourceOptions(seed, test_fraction, shapes_per_class, from_archive, offline, progress)
     check_target(folder)
     with open_source(source, options) as opened:
+        up = up or opened.up
         settings = Settings(opened.points if points is None else points, up, normalize, seed, normals, dtype)
         _check_plan(opened, settings, points, strict)
         recipe = {
@@ -93,6 +99,7 @@ def prepare(
         plan = plan_shards(opened, shard_size)
         if is_finished(folder, recipe):
             card = read_card(folder)["pointvae"]
+            _remember(opened, dataset)
             if strict and card["skipped"]:
                 raise refused(**card["skipped"][0])
             return _summary(folder, card, already=True, resumed=len(plan), started=started)
@@ -104,12 +111,21 @@ def prepare(
             remove(folder, (shard.file for shard in plan), created)
             raise
     finish(folder, facts)
+    _remember(opened, dataset)
     show(_lines(facts["skipped"]), progress)
     return _summary(folder, facts, already=False, resumed=there, started=started)
 
 
+def _remember(source: Source, dataset: str | Path) -> None:
+    """Let `pointvae datasets` find what was prepared from a named set."""
+    if source.origin is not None:
+        from pointvae.data.named.cache import note_prepared
+
+        note_prepared(source.name, dataset)
+
+
 def _check_options(
-    up: str,
+    up: str | None,
     points: int | None,
     normalize: str,
     jobs: int,
@@ -122,7 +138,7 @@ def _check_options(
     choices = {"up": (up, get_args(Up)), "normalize": (normalize, get_args(Normalize))}
     choices["dtype"] = (dtype, ("float32", "float16"))
     for name, (value, allowed) in choices.items():
-        if value not in allowed:
+        if value is not None and value not in allowed:
             raise InputError(f"--{name} {value}: not one of {', '.join(allowed)}")
     least = {"points": (points, 2), "seed": (seed, 0), "shapes_per_class": (shapes_per_class, 1)}
     least["shard_size"] = (shard_size, 1)
@@ -194,6 +210,7 @@ def _facts(
         "normals": settings.normals,
         "factors": source.factors,
         "source": source.name,
+        **({"origin": source.origin} if source.origin else {}),
         "licence": recipe["licence"],
         "recipe": recipe,
         "shards": written,
@@ -209,6 +226,7 @@ def _summary(folder: Path, facts: dict[str, Any], *, already: bool, resumed: int
         "shapes": sum(split["shapes"] for split in facts["splits"].values()),
         **{name: facts[name] for name in names},
         "seed": facts["recipe"]["seed"],
+        **({"origin": facts["origin"], "hints": facts["origin"]["notes"]} if "origin" in facts else {}),
         "shards": len(facts["shards"]),
         "shards_kept": resumed,
         "bytes": sum(shard["bytes"] for shard in facts["shards"]),
