@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from pointvae.data.clouds import count_points
 from pointvae.data.readers import CLOUDS, READERS, read_file
-from pointvae.data.source import MESH_POINTS, SPLITS, Item, Source, SourceOptions, draw_split, fingerprint
+from pointvae.data.sampling import Geometry
+from pointvae.data.source import (
+    MESH_POINTS,
+    SPLITS,
+    Item,
+    ListedItems,
+    Source,
+    SourceOptions,
+    draw_split,
+    fingerprint,
+)
 from pointvae.errors import InputError
+from pointvae.places import here, is_remote
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -21,7 +38,7 @@ SPLIT_FOLDERS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One file: its name within the source, and the class and split that its folders say, if any."""
 
@@ -59,22 +76,18 @@ def open_folder(root: Path, name: str, options: SourceOptions, wrapped: bool = F
         raise InputError(f"{name}: no shape can be used; {skipped[0]['file']}: {skipped[0]['why']}")
     classes = sorted({entry.category for entry in entries if entry.category is not None})
     index = {category: label for label, category in enumerate(classes)}
-    labels = [index[entry.category] for entry in entries if entry.category is not None]
+    labels = np.array([index[entry.category] for entry in entries if entry.category is not None], np.int32)
     drawn = entries[0].split is None
     if drawn:
-        splits = draw_split([entry.name for entry in entries], labels or None, classes, options)
+        splits = draw_split([entry.name for entry in entries], labels if classes else None, classes, options)
     else:
         splits = [entry.split or "train" for entry in entries]
-    items = [
-        Item(entry.name, split, labels[row] if labels else None, functools.partial(read_file, base / entry.name))
-        for row, (entry, split) in enumerate(zip(entries, splits, strict=True))
-    ]
     return Source(
         name=name,
         kind="folder",
         classes=classes,
-        items=sorted(items, key=lambda item: (SPLITS.index(item.split), item.name)),
-        fingerprint=fingerprint([(_speakable(file), (base / file).stat().st_size) for file in files]),
+        items=_items(base, [entry.name for entry in entries], splits, labels if classes else None),
+        fingerprint=fingerprint(_sizes(base, files)),
         points=MESH_POINTS,
         parallel=True,
         skipped=skipped,
@@ -82,20 +95,63 @@ def open_folder(root: Path, name: str, options: SourceOptions, wrapped: bool = F
         clouds=[
             (entry.name, functools.partial(count_points, base / entry.name))
             for entry in entries
-            if PurePosixPath(entry.name).suffix.lower() in CLOUDS
+            if PurePosixPath(entry.name).suffix.lower() in CLOUDS and not is_remote(base)
         ],
+        isolated=True,
     )
+
+
+def _items(base: Path, listed: list[str], splits: list[str], labels: npt.NDArray[np.int32] | None) -> Sequence[Item]:
+    """The files as items; the names are kept by Arrow, at a byte a letter."""
+    names = pa.array(listed)
+    codes = np.fromiter((SPLITS.index(split) for split in splits), np.int8, len(splits))
+
+    def name(place: int) -> str:
+        return str(names[place].as_py())
+
+    return ListedItems(
+        len(listed), name, lambda place: functools.partial(read_there, base / name(place)), codes, labels
+    )
+
+
+def read_there(path: Path) -> Geometry:
+    """The mesh or the cloud in a file, which may lie in a store."""
+    with here(path) as file:
+        return read_file(file)
+
+
+def _sizes(base: Path, files: list[str]) -> list[tuple[str, int]]:
+    if is_remote(base):
+        sizes = {name: int(facts["size"]) for name, facts in _remote_files(base).items()}
+        return [(file, sizes[file]) for file in files]
+    return [(_speakable(file), (base / file).stat().st_size) for file in files]
 
 
 def list_shapes(root: Path) -> list[str]:
     """The files beneath a folder whose suffix is read, as sorted relative names; hidden ones are passed over."""
+    if is_remote(root):
+        return sorted(name for name in _remote_files(root) if _is_shape(name))
     names = []
-    for path in root.rglob("*"):
-        relative = path.relative_to(root)
-        hidden = any(part.startswith((".", "__MACOSX")) for part in relative.parts)
-        if path.suffix.lower() in READERS and not hidden and path.is_file():
-            names.append(relative.as_posix())
+    for folder, _, files in os.walk(root, followlinks=False):
+        inside = Path(folder).relative_to(root).as_posix()
+        for file in files:
+            name = file if inside == "." else f"{inside}/{file}"
+            if _is_shape(name) and os.path.isfile(os.path.join(folder, file)):
+                names.append(name)
     return sorted(names)
+
+
+def _is_shape(name: str) -> bool:
+    hidden = any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+    return not hidden and os.path.splitext(name)[1].lower() in READERS
+
+
+def _remote_files(root: Path) -> dict[str, dict[str, Any]]:
+    """The files beneath a remote folder by their relative names, from one listing."""
+    where = cast(Any, root)
+    found = where.fs.find(where.path, detail=True)
+    top = where.path.rstrip("/") + "/"
+    return {path.removeprefix(top): facts for path, facts in found.items()}
 
 
 def arrange(source: str, files: Sequence[str]) -> tuple[list[Entry], list[dict[str, str]]]:

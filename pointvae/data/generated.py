@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from pointvae.data.sampling import Geometry, shape_rng
-from pointvae.data.source import MESH_POINTS, SPLITS, Item, Source, SourceOptions, draw_split
+from pointvae.data.source import MESH_POINTS, SPLITS, ListedItems, Source, SourceOptions, draw_split
+
+
+class _Names(Sequence[str]):
+    """The names of ``each`` shapes of every category, one category after the other."""
+
+    def __init__(self, each: int) -> None:
+        from pointvae.data.procedural import CATEGORIES
+
+        self._categories, self._each = CATEGORIES, each
+
+    def __len__(self) -> int:
+        return len(self._categories) * self._each
+
+    def __getitem__(self, place: Any) -> Any:
+        return f"{self._categories[place // self._each]}_{place % self._each:04d}"
 
 
 def open_procedural(options: SourceOptions) -> Source:
@@ -18,19 +35,20 @@ def open_procedural(options: SourceOptions) -> Source:
     """
     from pointvae.data.procedural import CATEGORIES
 
-    names, labels, loads = [], [], []
-    for label, category in enumerate(CATEGORIES):
-        for index in range(options.shapes_per_class):
-            names.append(f"{category}_{index:04d}")
-            labels.append(label)
-            loads.append(functools.partial(build_shape, category, index, options.seed))
-    splits = draw_split(names, labels, CATEGORIES, options)
-    items = [Item(*parts) for parts in zip(names, splits, labels, loads, strict=True)]
+    each, count = options.shapes_per_class, len(CATEGORIES) * options.shapes_per_class
+    named = _Names(each)
+    labels = np.repeat(np.arange(len(CATEGORIES), dtype=np.int32), each)
+    drawn = draw_split(named, labels, CATEGORIES, options)
+    splits = np.fromiter((SPLITS.index(split) for split in drawn), np.int8, count)
+
+    def load(place: int) -> Callable[[], Geometry]:
+        return functools.partial(build_shape, CATEGORIES[place // each], place % each, options.seed)
+
     return Source(
         name="procedural",
         kind="procedural",
         classes=list(CATEGORIES),
-        items=sorted(items, key=lambda item: (SPLITS.index(item.split), item.name)),
+        items=ListedItems(count, named.__getitem__, load, splits, labels),
         fingerprint="-",
         points=MESH_POINTS,
         parallel=True,

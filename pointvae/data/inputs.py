@@ -9,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pointvae.data.building import Made, Settings, row_calls
 from pointvae.data.card import MANIFEST, is_dataset, read_card
 from pointvae.data.dataset import Shapes, load_dataset
-from pointvae.data.parallel import progress_bar, workers
+from pointvae.data.isolation import Limits
+from pointvae.data.parallel import progress_bar
 from pointvae.data.readers import READERS, read_file
+from pointvae.data.rows import Made, Settings, rows_in_order
 from pointvae.data.sampling import Normalize, Up, normalize_points, shape_rng, thin_index, to_cloud
 from pointvae.data.source import Item, Source, SourceOptions, check_counts
 from pointvae.data.sources import open_source
+from pointvae.engines import Serial, open_engine
 from pointvae.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -114,8 +116,10 @@ def _read_source(source: Source, settings: Settings, split: str | None, jobs: in
     made: list[Made] = []
     kept: list[Item] = []
     reasons: list[str] = []
-    with workers(jobs if source.parallel else 1) as run, progress_bar(progress, "reading", len(items)) as advance:
-        for item, row in zip(items, run(row_calls(items, settings)), strict=True):
+    limits = Limits() if source.isolated else None
+    with open_engine("local", jobs) as engine, progress_bar(progress, "reading", len(items)) as advance:
+        rows = rows_in_order(items, settings, engine if source.parallel else Serial(), limits)
+        for item, row in zip(items, rows, strict=True):
             advance()
             if isinstance(row, Made):
                 made.append(row)

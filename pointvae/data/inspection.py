@@ -11,14 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pointvae.data import shards
-from pointvae.data.building import Made, Settings, row_calls
 from pointvae.data.card import MANIFEST, is_dataset
 from pointvae.data.checks import find_duplicates, guess_up
 from pointvae.data.dataset import load_dataset
-from pointvae.data.parallel import progress_bar, workers
+from pointvae.data.isolation import Limits
+from pointvae.data.parallel import progress_bar
 from pointvae.data.picture import draw_shapes
+from pointvae.data.rows import Made, Settings, rows_in_order
 from pointvae.data.source import SourceOptions
 from pointvae.data.sources import open_source
+from pointvae.engines import Serial, open_engine
 from pointvae.errors import InputError
 
 RAW_POINTS = 1024
@@ -119,9 +121,10 @@ def _inspect_raw(path: str | Path, jobs: int, progress: bool) -> tuple[dict[str,
         settings = Settings(min(fewest, RAW_POINTS), "z", "none", 0, normals=False, dtype="float32")
         rows: dict[str, list[tuple[Made, int | None, str]]] = {}
         broken = list(source.skipped)
-        total = len(source.items)
-        with workers(jobs if source.parallel else 1) as run, progress_bar(progress, "reading", total) as advance:
-            for item, row in zip(source.items, run(row_calls(source.items, settings)), strict=True):
+        limits = Limits() if source.isolated else None
+        with open_engine("local", jobs) as engine, progress_bar(progress, "reading", len(source.items)) as advance:
+            used = engine if source.parallel else Serial()
+            for item, row in zip(source.items, rows_in_order(source.items, settings, used, limits), strict=True):
                 advance()
                 if isinstance(row, Made):
                     split = "unsplit" if drawn else item.split

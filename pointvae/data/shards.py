@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pointvae.errors import InputError
+from pointvae.places import here, is_remote, open_arrow
 from pointvae.writing import whole_file
 
 SKIPPED_KEY = b"pointvae.skipped"
@@ -50,10 +53,13 @@ def _clouds(values: npt.NDArray[Any]) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(inner, points)
 
 
-def write_shard(path: Path, rows: Rows) -> None:
+def write_shard(path: Path, rows: Rows) -> tuple[int, str]:
     """Write one shard under a temporary name, then give it its own, so that it is whole wherever it is seen.
 
     The same rows give the same bytes.
+
+    Returns:
+        Its size in bytes and its SHA-256.
     """
     columns: dict[str, pa.Array] = {"points": _clouds(rows.points)}
     if rows.normals is not None:
@@ -68,9 +74,11 @@ def write_shard(path: Path, rows: Rows) -> None:
     notes = {SKIPPED_KEY: json.dumps(rows.skipped).encode(), DIGESTS_KEY: json.dumps(rows.digests).encode()}
     table = table.replace_schema_metadata(notes)
     options = {"compression": "zstd", "use_dictionary": ["label", "source"], "write_statistics": False}
-    with whole_file(path) as temporary, pq.ParquetWriter(temporary, table.schema, **options) as writer:
-        if len(table):  # no row group rather than an empty one, which Hugging Face cannot read
-            writer.write_table(table, row_group_size=len(table))
+    with whole_file(path) as temporary:
+        with pq.ParquetWriter(temporary, table.schema, **options) as writer:
+            if len(table):  # no row group rather than an empty one, which Hugging Face cannot read
+                writer.write_table(table, row_group_size=len(table))
+        return temporary.stat().st_size, sha256(temporary)
 
 
 def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -80,9 +88,20 @@ def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
         InputError: the file is absent, cut short or otherwise not Parquet.
     """
     try:
-        return pq.read_table(path, columns=columns, partitioning=None)
+        with _source(path) as source:
+            return pq.read_table(source, columns=columns, partitioning=None)
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, str(error).splitlines()[0]) from error
+
+
+@contextlib.contextmanager
+def _source(path: Path) -> Iterator[Any]:
+    """What pyarrow reads a shard from."""
+    if not is_remote(path):
+        yield path
+        return
+    with open_arrow(path) as stream:
+        yield stream
 
 
 def read_skipped(path: Path) -> list[dict[str, str]]:
@@ -99,7 +118,8 @@ def read_digests(path: Path) -> list[str]:
 
 def _read_note(path: Path, key: bytes) -> Any:
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        with _source(path) as source:
+            metadata = pq.read_schema(source).metadata or {}
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, str(error).splitlines()[0]) from error
     return json.loads(metadata.get(key, b"[]"))
@@ -108,9 +128,29 @@ def _read_note(path: Path, key: bytes) -> Any:
 def count_rows(path: Path) -> int:
     """The number of shapes in a shard, from its footer alone."""
     try:
-        return int(pq.read_metadata(path).num_rows)
+        with _source(path) as source:
+            return int(pq.read_metadata(source).num_rows)
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, str(error).splitlines()[0]) from error
+
+
+def look(path: Path, classes: int) -> tuple[int, int, str, list[int], list[dict[str, str]]] | None:
+    """Rows, size, SHA-256, shapes of each class and files left out of a shard; None if it is absent or damaged."""
+    if not path.is_file():
+        return None
+    try:
+        with here(path) as file:
+            labels = read_shard(file, ["label"])["label"].to_pylist() if classes else []
+            size, checksum = file.stat().st_size, sha256(file)
+            return count_rows(file), size, checksum, count_classes(labels, classes), read_skipped(file)
+    except (InputError, KeyError, pa.ArrowException):
+        return None
+
+
+def count_classes(labels: list[int], classes: int) -> list[int]:
+    """How many of the labels are 0, 1, … [classes]."""
+    counts: list[int] = np.bincount(np.array(labels, np.int64), minlength=classes).tolist()
+    return counts
 
 
 def cloud_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from pointvae.data.sampling import Geometry, Up
 from pointvae.errors import InputError
@@ -34,6 +39,51 @@ class Item:
     load: Callable[[], Geometry]
 
 
+class ListedItems(Sequence[Item]):
+    """Items in the order of their splits and names, made when asked for: a million of them take some megabytes.
+
+    Args:
+        count: how many there are.
+        name: the name of the shape at a place of the source's own.
+        load: what loads it.
+        splits: the split of each, as an index into ``SPLITS`` [n].
+        labels: the class of each [n], or None.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        name: Callable[[int], str],
+        load: Callable[[int], Callable[[], Geometry]],
+        splits: npt.NDArray[np.int8],
+        labels: npt.NDArray[np.int32] | None,
+    ) -> None:
+        self._name, self._load = name, load
+        width = max((len(name(place).encode()) for place in range(count)), default=1)
+        names = np.fromiter((name(place).encode() for place in range(count)), f"S{width}", count)
+        self._order = np.lexsort((names, splits)).astype(np.int32 if count < 2**31 else np.int64)
+        self.splits: npt.NDArray[np.int8] = splits[self._order]
+        self._labels = None if labels is None else labels[self._order]
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The item at a place, or those of a slice as a list."""
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        place = int(self._order[index])
+        label = None if self._labels is None else int(self._labels[index])
+        return Item(self._name(place), SPLITS[self.splits[index]], label, self._load(place))
+
+
+def split_codes(items: Sequence[Item]) -> npt.NDArray[np.int8]:
+    """The split of each item, as an index into ``SPLITS`` [n]."""
+    if isinstance(items, ListedItems):
+        return items.splits
+    return np.array([SPLITS.index(item.split) for item in items], np.int8)
+
+
 @dataclass(frozen=True)
 class Source:
     """A plan of what is to be prepared, made before any shape is loaded.
@@ -42,10 +92,11 @@ class Source:
         name: what it is called in the card; never a path of the machine.
         kind: ``folder``, ``arrays`` or ``procedural``.
         classes: names of the classes; empty for unlabelled shapes.
-        items: every shape, in a fixed order.
+        items: every shape, in a fixed order; for very many shapes they are `ListedItems`.
         fingerprint: changes when files are added, removed or change size.
         points: points per shape unless the user asks for another number.
         parallel: whether loading is work worth spreading over processes.
+        isolated: whether loading reads files of other people's, which may crash, hang or swell a reader.
         skipped: files that were left out already, each with ``file`` and ``why``.
         options: the options that shaped this plan, recorded in the recipe.
         factors: whether the shapes carry the numbers they were built from.
@@ -58,7 +109,7 @@ class Source:
     name: str
     kind: str
     classes: list[str]
-    items: list[Item]
+    items: Sequence[Item]
     fingerprint: str
     points: int
     parallel: bool
@@ -69,6 +120,7 @@ class Source:
     clouds: list[tuple[str, Callable[[], int | None]]] = field(default_factory=list)
     up: Up = "z"
     origin: dict[str, Any] | None = None
+    isolated: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,7 +153,10 @@ def fingerprint(parts: Sequence[tuple[str, int]]) -> str:
 
 
 def draw_split(
-    names: Sequence[str], labels: Sequence[int] | None, classes: Sequence[str], options: SourceOptions
+    names: Sequence[str],
+    labels: Sequence[int] | npt.NDArray[np.integer[Any]] | None,
+    classes: Sequence[str],
+    options: SourceOptions,
 ) -> list[str]:
     """``train`` or ``test`` for each shape: within each class, drawn by the seed and the shape's own name.
 
@@ -113,11 +168,10 @@ def draw_split(
     """
     if options.test_fraction == 0:
         return ["train"] * len(names)
-    groups: dict[int, list[int]] = {}
-    for position in range(len(names)):
-        groups.setdefault(labels[position] if labels is not None else 0, []).append(position)
     splits = ["train"] * len(names)
-    for label, members in sorted(groups.items()):
+    every = np.zeros(len(names), np.int64) if labels is None else np.asarray(labels)
+    for label in np.unique(every).tolist():
+        members = np.flatnonzero(every == label).tolist()
         if len(members) < 2:
             where = f"class {classes[label]!r} has" if labels is not None else "the source has"
             raise InputError(
@@ -125,8 +179,10 @@ def draw_split(
                 "remove the class, put the files in train/ and test/ folders, or use --test_fraction 0"
             )
         count = min(max(round(len(members) * options.test_fraction), 1), len(members) - 1)
-        ranked = sorted(members, key=lambda position: (_rank(options.seed, names[position]), position))
-        for position in ranked[:count]:
+        chosen = heapq.nsmallest(
+            count, members, key=lambda position: (_rank(options.seed, names[position]), position)
+        )
+        for position in chosen:
             splits[position] = "test"
     return splits
 

@@ -10,6 +10,7 @@ from typing import Any
 from pointvae.data import shards
 from pointvae.data.card import CARD, MANIFEST, is_dataset, read_card, write_card
 from pointvae.errors import InputError
+from pointvae.places import is_remote
 from pointvae.writing import write_text
 
 
@@ -31,7 +32,7 @@ def is_finished(folder: Path, recipe: dict[str, Any]) -> bool:
     if (folder / CARD).is_file():
         facts = read_card(folder)["pointvae"]
         _compare(folder, facts["recipe"], recipe)
-        bad = [row["file"] for row in facts["shards"] if not _same(folder / row["file"], row["sha256"])]
+        bad = _damaged(folder, facts["shards"])
         if not bad:
             (folder / MANIFEST).unlink(missing_ok=True)
             return True
@@ -46,6 +47,14 @@ def is_finished(folder: Path, recipe: dict[str, Any]) -> bool:
             raise InputError(f"{folder / MANIFEST}: damaged; remove {folder} and prepare it anew") from error
         _compare(folder, before, recipe)
     return False
+
+
+def _damaged(folder: Path, listed: list[dict[str, Any]]) -> list[str]:
+    """The shards that are not as the card says: by their checksums; by their sizes where they lie in a store."""
+    if is_remote(folder):
+        sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.name.endswith(".parquet")}
+        return [row["file"] for row in listed if sizes.get(row["file"]) != row["bytes"]]
+    return [row["file"] for row in listed if not _same(folder / row["file"], row["sha256"])]
 
 
 def _same(path: Path, checksum: str) -> bool:
@@ -70,10 +79,12 @@ def start(folder: Path, recipe: dict[str, Any]) -> bool:
     """Make the folder with the recipe in it; return whether it was not there before."""
     created = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not is_remote(folder):  # a store has no folders, only names with slashes
+            folder.mkdir(parents=True, exist_ok=True)
         _write_manifest(folder, recipe)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
+        reason = error.strerror or error
+        raise InputError(f"{folder}: cannot be written ({reason}); choose another folder") from error
     return created
 
 
@@ -85,7 +96,7 @@ def remove(folder: Path, files: Iterable[str], created: bool) -> None:
     """Take back what was written, and the folder itself if it was not there before."""
     for name in (*files, MANIFEST):
         (folder / name).unlink(missing_ok=True)
-    if created and not any(folder.iterdir()):
+    if created and not is_remote(folder) and not any(folder.iterdir()):
         folder.rmdir()
 
 
@@ -93,5 +104,6 @@ def finish(folder: Path, facts: dict[str, Any]) -> None:
     """Write the card, which marks the dataset as complete, and clear away what a killed run may have left."""
     write_card(folder, facts)
     (folder / MANIFEST).unlink(missing_ok=True)
-    for leftover in folder.glob(".*.tmp"):
-        leftover.unlink()
+    if not is_remote(folder):
+        for leftover in folder.glob(".*.tmp"):
+            leftover.unlink()

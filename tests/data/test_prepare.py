@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pointvae.data.dataset import load_dataset
-from pointvae.data.parallel import workers
 from pointvae.data.prepare import prepare
+from pointvae.engines import open_engine
 from pointvae.errors import InputError
 from tests.data.files import TRIANGLE, child, folder_bytes, heavy_modules, unit, write_box, write_classes, write_npz
 
@@ -207,8 +207,8 @@ def test_what_was_left_out_is_shown_as_it_happens_and_only_if_asked(tmp_path, ca
 
 
 def test_workers_never_import_torch():
-    with workers(2) as run:
-        assert list(run([heavy_modules, heavy_modules])) == [[], []]
+    with open_engine("local", 2) as engine:
+        assert sorted(engine.run([heavy_modules, heavy_modules])) == [(0, []), (1, [])]
     done = child("import pointvae.data.building, pointvae.data.prepare, sys; print('torch' in sys.modules)")
     assert done.stdout.strip() == "False", done.stderr
 
