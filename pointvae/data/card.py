@@ -14,6 +14,9 @@ CARD = "README.md"
 MANIFEST = ".prepare.json"
 """The recipe of a preparation that is not finished; the card takes its place when it is."""
 
+LOADER, DUMPER = getattr(yaml, "CSafeLoader", yaml.SafeLoader), getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+"""Those in C where PyYAML has them: the cards of large datasets list thousands of shards."""
+
 HUB_LICENCES = {"unknown", "apache-2.0", "mit", "cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0"}
 """Licences that the head may name as they are; Hugging Face takes others under ``license_name``."""
 
@@ -26,7 +29,7 @@ def write_card(folder: Path, facts: dict[str, Any]) -> None:
         facts: what stands under ``pointvae:`` in the head: classes, splits, points, up, source_up, normalize,
             dtype, normals, factors, source, licence, recipe, shards, skipped.
     """
-    head = yaml.safe_dump(_head(facts), sort_keys=False, allow_unicode=True, width=110)
+    head = yaml.dump(_head(facts), Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=110)
     write_text(folder / CARD, f"---\n{head}---\n\n{_body(facts)}")
 
 
@@ -53,7 +56,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     text = path.read_text(encoding="utf-8", errors="replace")
     parts = text.split("---\n", 2) if text.startswith("---\n") else []
     try:
-        head = yaml.safe_load(parts[1]) if len(parts) == 3 else None
+        head = yaml.load(parts[1], Loader=LOADER) if len(parts) == 3 else None  # noqa: S506  both are safe loaders
     except yaml.YAMLError:
         head = None
     if not isinstance(head, dict) or not isinstance(head.get("pointvae"), dict):
