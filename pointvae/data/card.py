@@ -27,7 +27,7 @@ def write_card(folder: Path, facts: dict[str, Any]) -> None:
     Args:
         folder: the dataset folder.
         facts: what stands under ``pointvae:`` in the head: classes, splits, points, up, source_up, normalize,
-            dtype, normals, factors, source, licence, recipe, shards, skipped.
+            dtype, normals, factors, source, licence, recipe, shards, skipped; of a named set also origin.
     """
     head = yaml.dump(_head(facts), Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=110)
     write_text(folder / CARD, f"---\n{head}---\n\n{_body(facts)}")
@@ -133,6 +133,7 @@ def _body(facts: dict[str, Any]) -> str:
         f"- up axis: z{turned}",
         f"- position and size: {scale}",
         f"- licence: {facts['licence']}",
+        *_origin(facts.get("origin")),
         f"- seed: {facts['recipe']['seed']}",
         "",
         '```python\nimport pointvae\n\nshapes = pointvae.load_dataset("THIS FOLDER")["train"]\n'
@@ -153,6 +154,18 @@ def _body(facts: dict[str, Any]) -> str:
     else:
         lines.append("No file was left out.")
     return "\n".join(lines) + "\n"
+
+
+def _origin(origin: dict[str, Any] | None) -> list[str]:
+    if origin is None:
+        return []
+    archive = f"{origin['archive']}, SHA-256 {origin['sha256']}" if origin["sha256"] else "an unpacked copy"
+    return [
+        f"- release: {origin['title']}, {origin['homepage']}; use: {'research only' if origin['research_only'] else 'any'}",
+        f"- cite: {origin['citation']}",
+        f"- made from: {archive} ({origin['checksum']})",
+        *(f"- note: {note}" for note in origin["notes"]),
+    ]
 
 
 def _cell(text: str) -> str:
