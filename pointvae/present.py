@@ -46,6 +46,8 @@ def present(verb: str, result: Mapping[str, Any]) -> None:
             console.print(_comparison(result))
     elif verb == "demo":
         console.print(accuracy_table(result["rows"]))
+    elif verb == "datasets":
+        console.print(_datasets(result))
     for name, value in result.items():
         if verb in ("probe", "attack") and name not in (
             "protocol",
@@ -62,6 +64,26 @@ def present(verb: str, result: Mapping[str, Any]) -> None:
             console.print(f"{name}: {value}", markup=False)
     for hint in result.get("hints", ()):
         console.print(f"hint: {hint}", markup=False)
+
+
+def _datasets(result: Mapping[str, Any]) -> Table:
+    """The named sets: how large, under which licence, whether here, and what was made of them."""
+    caption = "`pointvae prepare NAME DATASET` downloads and prepares one; --json tells mirrors, checksums and steps"
+    table = Table(title="named sets", caption=caption, box=None, padding=(0, 2, 0, 0))
+    table.add_column("name", no_wrap=True)
+    for name in ("shapes", "classes"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("what, and its licence", "SHA-256", "archive here", "prepared here"):
+        table.add_column(name, overflow="fold")
+    for row in result["datasets"]:
+        here = "yes" if row["downloaded"] else "ask its owners" if row["steps"] else "–" if not row["archive"] else "no"
+        shapes = "–" if row["shapes"] is None else f"{row['shapes']:,}"
+        told = f"{row['title']}; {row['licence']}"
+        checksum = "–" if row["checksum"] == "none" else row["checksum"]
+        table.add_row(
+            row["name"], shapes, str(row["classes"]), told, checksum, here, "\n".join(row["prepared"]) or "–"
+        )
+    return table
 
 
 def _splits(result: Mapping[str, Any]) -> Table:
