@@ -30,7 +30,7 @@ def demo(out: str = "demo", shapes_per_class: int = 60, epochs: int = 15, seed: 
 def prepare(
     source: str,
     dataset: str,
-    up: Literal["y", "z"] = "z",
+    up: Literal["y", "z"] | None = None,
     points: int | None = None,
     normalize: Literal["sphere", "cube", "none"] = "sphere",
     normals: bool = False,
@@ -38,17 +38,19 @@ def prepare(
     shapes_per_class: int = 100,
     dtype: Literal["float32", "float16"] = "float32",
     licence: str | None = None,
+    from_archive: str | None = None,
+    offline: bool = False,
     strict: bool = False,
     jobs: int = 1,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Turn meshes, scans or arrays into a dataset folder.
+    """Turn a named set, meshes, scans or arrays into a dataset folder.
 
     Args:
         source: a folder (class = folder; train/ and test/ inside if present), .zip, .tar.gz, .npz, .h5, or a named
-            set: procedural.
+            set such as modelnet40, which is downloaded; `pointvae datasets` lists them.
         dataset: the dataset folder to write.
-        up: the source's up axis; stored clouds are always z up.
+        up: the source's up axis, known of named sets and z of others unless given; stored clouds are always z up.
         points: points a shape: 2048 from meshes, all that an array has, unless given.
         normalize: sphere centres on the mean and makes the largest norm 1; cube makes the largest half-extent 1.
         normals: also store the surface's unit normals.
@@ -56,6 +58,8 @@ def prepare(
         shapes_per_class: how many of each category the procedural set makes.
         dtype: how coordinates are stored.
         licence: the licence to state in the card.
+        from_archive: the archive of a named set, or the folder it was unpacked into, if it is here already.
+        offline: download nothing.
         strict: fail if a single file must be skipped.
         jobs: processes.
         seed: what every random draw is made from, with the shape's name.
@@ -73,11 +77,20 @@ def prepare(
         shapes_per_class=shapes_per_class,
         dtype=dtype,
         licence=licence,
+        from_archive=from_archive,
+        offline=offline,
         strict=strict,
         jobs=jobs,
         seed=seed,
         progress=True,
     )
+
+
+def datasets() -> dict[str, Any]:
+    """List the named sets: their licence, where they come from, what is prepared here."""
+    from pointvae.data.named.listing import datasets
+
+    return datasets()
 
 
 def inspect(path: str, picture: str | None = None, jobs: int = 1) -> dict[str, Any]:
@@ -479,6 +492,7 @@ def interpolate(
 VERBS: dict[str, Verb] = {
     "demo": demo,
     "prepare": prepare,
+    "datasets": datasets,
     "inspect": inspect,
     "train": train,
     "refine": refine,
