@@ -11,6 +11,7 @@ import numpy as np
 
 from pointvae.data.clouds import read_npy, read_pcd, read_xyz
 from pointvae.data.sampling import Geometry
+from pointvae.data.scans import SCANS, read_e57, read_las
 from pointvae.errors import InputError
 
 
@@ -55,10 +56,13 @@ READERS: dict[str, Callable[[Path], Geometry]] = {
     ".xyz": read_xyz,
     ".txt": read_xyz,
     ".npy": read_npy,
+    ".las": read_las,
+    ".laz": read_las,
+    ".e57": read_e57,
 }
 """Which function reads which suffix: the place to touch to add a format."""
 
-CLOUDS = (".pcd", ".xyz", ".txt", ".npy", ".ply")
+CLOUDS = (".pcd", ".xyz", ".txt", ".npy", ".ply", *SCANS)
 """Suffixes of files that hold clouds, or may."""
 
 
@@ -75,7 +79,7 @@ def read_file(path: Path) -> Geometry:
         if path.stat().st_size == 0:
             raise InputError("the file is empty")
         return reader(path)
-    except InputError:
+    except (InputError, MemoryError):  # how much memory there may be is for the caller to say
         raise
     except OSError as error:
         raise InputError(f"cannot be opened ({error.strerror or error})") from error
