@@ -42,6 +42,11 @@ def prepare(
     offline: bool = False,
     strict: bool = False,
     jobs: int = 1,
+    engine: str = "local",
+    shard_size: int | None = None,
+    timeout: float = 120.0,
+    memory: float = 4.0,
+    retries: int = 1,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Turn a named set, meshes, scans or arrays into a dataset folder.
@@ -49,7 +54,7 @@ def prepare(
     Args:
         source: a folder (class = folder; train/ and test/ inside if present), .zip, .tar.gz, .npz, .h5, or a named
             set such as modelnet40, which is downloaded; `pointvae datasets` lists them.
-        dataset: the dataset folder to write.
+        dataset: the dataset folder to write, or an URL such as s3://BUCKET/FOLDER.
         up: the source's up axis, known of named sets and z of others unless given; stored clouds are always z up.
         points: points a shape: 2048 from meshes, all that an array has, unless given.
         normalize: sphere centres on the mean and makes the largest norm 1; cube makes the largest half-extent 1.
@@ -61,7 +66,13 @@ def prepare(
         from_archive: the archive of a named set, or the folder it was unpacked into, if it is here already.
         offline: download nothing.
         strict: fail if a single file must be skipped.
-        jobs: processes.
+        jobs: processes on this machine; -1 for one on each core.
+        engine: local; or a cluster whose workers read the source and write the shards: dask://HOST:PORT,
+            ray://HOST:PORT, ray://auto.
+        shard_size: shapes a Parquet file; so many that there are about 64 files, 16 to 512, unless given.
+        timeout: seconds that one file may take before it is set aside.
+        memory: GiB that one file may take before it is set aside.
+        retries: how many times more a file is tried that crashed its reader or took too long.
         seed: what every random draw is made from, with the shape's name.
     """
     from pointvae.data.prepare import prepare
@@ -81,6 +92,11 @@ def prepare(
         offline=offline,
         strict=strict,
         jobs=jobs,
+        engine=engine,
+        shard_size=shard_size,
+        timeout=timeout,
+        memory=memory,
+        retries=retries,
         seed=seed,
         progress=True,
     )
