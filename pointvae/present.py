@@ -48,6 +48,9 @@ def present(verb: str, result: Mapping[str, Any]) -> None:
         console.print(accuracy_table(result["rows"]))
     elif verb == "datasets":
         console.print(_datasets(result))
+        for licence in dict.fromkeys(row["licence"] for row in result["datasets"]):
+            names = [row["name"] for row in result["datasets"] if row["licence"] == licence]
+            console.print(f"{', '.join(names)}: {licence}")
     for name, value in result.items():
         if verb in ("probe", "attack") and name not in (
             "protocol",
@@ -68,21 +71,20 @@ def present(verb: str, result: Mapping[str, Any]) -> None:
 
 def _datasets(result: Mapping[str, Any]) -> Table:
     """The named sets: how large, under which licence, whether here, and what was made of them."""
-    caption = "`pointvae prepare NAME DATASET` downloads and prepares one; --json tells mirrors, checksums and steps"
+    caption = "`pointvae prepare NAME DATASET` downloads and prepares one; --json tells all that is known"
     table = Table(title="named sets", caption=caption, box=None, padding=(0, 2, 0, 0))
     table.add_column("name", no_wrap=True)
     for name in ("shapes", "classes"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("what, and its licence", "SHA-256", "archive here", "prepared here"):
-        table.add_column(name, overflow="fold")
+    for name in ("use", "SHA-256", "archive"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("prepared in", overflow="fold")
     for row in result["datasets"]:
-        here = "yes" if row["downloaded"] else "ask its owners" if row["steps"] else "–" if not row["archive"] else "no"
-        shapes = "–" if row["shapes"] is None else f"{row['shapes']:,}"
-        told = f"{row['title']}; {row['licence']}"
-        checksum = "–" if row["checksum"] == "none" else row["checksum"]
-        table.add_row(
-            row["name"], shapes, str(row["classes"]), told, checksum, here, "\n".join(row["prepared"]) or "–"
-        )
+        here = "here" if row["downloaded"] else "gated" if row["steps"] else "" if not row["archive"] else "to fetch"
+        shapes = "" if row["shapes"] is None else f"{row['shapes']:,}"
+        use = "research" if row["research_only"] else "any"
+        checksum = "" if row["checksum"] == "none" else row["checksum"]
+        table.add_row(row["name"], shapes, str(row["classes"]), use, checksum, here, "\n".join(row["prepared"]))
     return table
 
 
