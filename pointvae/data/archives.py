@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -17,8 +18,46 @@ from pointvae.errors import InputError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
-DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
-"""What the standard library raises for archives that are cut short, scrambled or locked."""
+DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+)
+"""What the standard library raises for archives that are cut short, scrambled, locked or packed in a way it lacks."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Beyond what an archive is taken for one that was made to fill a disk.
+
+    Attributes:
+        members: files and folders in it.
+        ratio: bytes unpacked for each byte packed; deflate reaches 1,032, meshes and clouds 3 to 20.
+        harmless: bytes unpacked up to which the ratio is not asked.
+    """
+
+    members: int = 5_000_000
+    ratio: float = 200.0
+    harmless: int = 1 << 30
+
+    def check(self, path: Path, members: int, size: int) -> None:
+        """Refuse an archive by how many members it has and how many bytes they unpack to."""
+        if members > self.members:
+            raise InputError(
+                f"{path}: has more than {self.members:,} members; if it is sound, unpack it and give the folder"
+            )
+        if size > max(self.harmless, self.ratio * path.stat().st_size):
+            raise InputError(
+                f"{path}: would unpack to {size / 1e9:.1f} GB or more, over {self.ratio:g} times its size, as do "
+                "archives that are made to fill disks; if it is sound, unpack it and give the folder"
+            )
+
+
+LIMITS = Limits()
 
 
 def is_archive(path: Path) -> bool:
@@ -27,56 +66,108 @@ def is_archive(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def unpacked(path: Path, suffixes: Iterable[str]) -> Iterator[Path]:
+def unpacked(
+    path: Path, suffixes: Iterable[str], limits: Limits = LIMITS, room: Path | None = None
+) -> Iterator[Path]:
     """A temporary folder with the archive's files of the given suffixes, valid inside the ``with`` block.
 
+    Args:
+        path: the archive.
+        suffixes: the ends of the names of the files that are wanted.
+        limits: beyond what it is refused.
+        room: where the folder is made; where TMPDIR says unless given.
+
     Raises:
-        InputError: the archive is damaged, does not fit on the disk, or has a member that is a link, a device, or
-            whose path is absolute or climbs out of the archive.
+        InputError: the archive is damaged or locked, does not fit on the disk, unpacks to far more than it should, or
+            has a member that is a link, a device, or whose path is absolute or climbs out of the archive.
     """
     wanted = tuple(suffixes)
-    with tempfile.TemporaryDirectory(prefix="pointvae-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="pointvae-", dir=room) as temporary:
         target = Path(temporary)
-        try:
+        with told(path):
             if path.name.lower().endswith(".zip"):
-                _unzip(path, target, wanted)
+                _unzip(path, target, wanted, limits)
             else:
-                _untar(path, target, wanted)
-        except (*DAMAGE, OSError) as error:
-            raise InputError(f"{path}: the archive cannot be unpacked ({error}); fetch or pack it anew") from error
+                _untar(path, target, wanted, limits)
         yield target
 
 
-def _unzip(path: Path, target: Path, suffixes: tuple[str, ...]) -> None:
+@contextlib.contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Whatever reading an archive raises, as one line."""
+    try:
+        yield
+    except (*DAMAGE, OSError) as error:
+        raise InputError(f"{path}: the archive cannot be unpacked ({error}); fetch or pack it anew") from error
+
+
+def zip_members(
+    path: Path, archive: zipfile.ZipFile, suffixes: tuple[str, ...], limits: Limits = LIMITS
+) -> list[tuple[PurePosixPath, zipfile.ZipInfo]]:
+    """The members of a .zip with the given suffixes, every one of which may be written beneath any folder.
+
+    Raises:
+        InputError: some member is a link, a device or would lie outside; those wanted are locked or far too large.
+    """
+    members = []
+    for info in archive.infolist():
+        mode = info.external_attr >> 16
+        if (mode & 0o170000) not in (0, 0o100000, 0o040000):
+            raise InputError(f"{path}: member {info.filename} is a link or a device; pack plain files only")
+        inside = _safe(path, info.filename)
+        if info.is_dir() or not _wanted(inside, suffixes):
+            continue
+        if info.flag_bits & 1:
+            raise InputError(f"{path}: member {info.filename} is encrypted; unpack it yourself and give the folder")
+        members.append((inside, info))
+    limits.check(path, len(archive.infolist()), sum(info.file_size for _, info in members))
+    return members
+
+
+def copy_member(path: Path, stream: IO[bytes], target: Path, size: int) -> None:
+    """Write one member to a file, and never more bytes than its header says.
+
+    Raises:
+        InputError: there are more.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as out:
+        left = size
+        while block := stream.read(1 << 20):
+            left -= len(block)
+            if left < 0:
+                raise InputError(
+                    f"{path}: member {target.name} is longer than its header says; fetch or pack it anew"
+                )
+            out.write(block)
+
+
+def _unzip(path: Path, target: Path, suffixes: tuple[str, ...], limits: Limits) -> None:
     with zipfile.ZipFile(path) as archive:
-        members = []
-        for info in archive.infolist():
-            mode = info.external_attr >> 16
-            if (mode & 0o170000) not in (0, 0o100000, 0o040000):
-                raise InputError(f"{path}: member {info.filename} is a link or a device; pack plain files only")
-            inside = _safe(path, info.filename)
-            if not info.is_dir() and _wanted(inside, suffixes):
-                members.append((inside, info))
-        _check_room(path, target, sum(info.file_size for _, info in members))
+        members = zip_members(path, archive, suffixes, limits)
+        check_room(path, target, sum(info.file_size for _, info in members))
         for inside, info in members:
             with archive.open(info) as stream:
-                _write(stream, target / inside)
+                copy_member(path, stream, target / inside, info.file_size)
 
 
-def _untar(path: Path, target: Path, suffixes: tuple[str, ...]) -> None:
+def _untar(path: Path, target: Path, suffixes: tuple[str, ...], limits: Limits) -> None:
     with tarfile.open(path, "r:*") as archive:
-        for info in archive:
+        size = 0
+        for count, info in enumerate(archive, start=1):
             inside = _safe(path, info.name)
+            size += info.size
+            limits.check(path, count, size)  # also of what is not wanted, since all of it is decompressed
             if info.isdir():
                 continue
             if not info.isreg():
                 raise InputError(f"{path}: member {info.name} is a link or a device; pack plain files only")
             if _wanted(inside, suffixes):
-                _check_room(path, target, info.size)
+                check_room(path, target, info.size)
                 stream = archive.extractfile(info)
                 if stream is not None:
                     with stream:
-                        _write(stream, target / inside)
+                        copy_member(path, stream, target / inside, info.size)
 
 
 def _safe(path: Path, name: str) -> PurePosixPath:
@@ -92,16 +183,15 @@ def _wanted(inside: PurePosixPath, suffixes: tuple[str, ...]) -> bool:
     return not hidden and inside.name.lower().endswith(suffixes)
 
 
-def _check_room(path: Path, target: Path, size: int) -> None:
+def check_room(path: Path, target: Path, size: int) -> None:
+    """Refuse what does not fit on the disk.
+
+    Raises:
+        InputError: how much is needed, and how much is free where.
+    """
     free = shutil.disk_usage(target).free
     if size > free:
         raise InputError(
             f"{path}: unpacked it takes {size / 1e9:.1f} GB, {free / 1e9:.1f} GB are free in {target.parent}; "
             "make room, or set TMPDIR to another disk"
         )
-
-
-def _write(stream: IO[bytes], target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as out:
-        shutil.copyfileobj(stream, out, 1 << 20)

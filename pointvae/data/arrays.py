@@ -71,15 +71,19 @@ def open_h5(path: Path, name: str, options: SourceOptions) -> Source:
         InputError: not HDF5, a missing array, or one of the wrong shape or type.
     """
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in H5_SUFFIXES)
-    blocks = [_read_h5(file) for file in files]
-    if any(block.split for block in blocks) and not all(block.split for block in blocks):
-        odd = next(block.where for block in blocks if not block.split)
-        raise InputError(f"{odd}: neither 'train' nor 'test' is in the file's name, as it is in others; rename it")
     listing = files[0].parent / "shape_names.txt"
     classes = listing.read_text(encoding="utf-8").split() if listing.is_file() else None
     root = path if path.is_dir() else path.parent
-    sizes = [(file.relative_to(root).as_posix(), file.stat().st_size) for file in files]
-    return _source(name, blocks, classes, sizes, options)
+    return gather_h5({file.relative_to(root).as_posix(): file for file in files}, name, classes, options)
+
+
+def gather_h5(files: Mapping[str, Path], name: str, classes: list[str] | None, options: SourceOptions) -> Source:
+    """The clouds of several .h5 files, given by their names within the source; all are read at once."""
+    blocks = [_read_h5(file) for file in files.values()]
+    if any(block.split for block in blocks) and not all(block.split for block in blocks):
+        odd = next(block.where for block in blocks if not block.split)
+        raise InputError(f"{odd}: neither 'train' nor 'test' is in the file's name, as it is in others; rename it")
+    return _source(name, blocks, classes, [(file, path.stat().st_size) for file, path in files.items()], options)
 
 
 def _read_h5(path: Path) -> Block:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from pointvae.data.archives import ARCHIVES, is_archive, unpacked
@@ -11,12 +11,14 @@ from pointvae.data.arrays import H5_SUFFIXES, open_h5, open_npz
 from pointvae.data.card import is_dataset
 from pointvae.data.folders import list_shapes, open_folder
 from pointvae.data.generated import open_procedural
+from pointvae.data.named.opening import open_named
+from pointvae.data.named.registry import SETS
 from pointvae.data.readers import READERS
 from pointvae.data.source import Source, SourceOptions
 from pointvae.errors import InputError
+from pointvae.refusals import near
 
-NAMED: dict[str, Callable[[SourceOptions], Source]] = {"procedural": open_procedural}
-"""Sources that are given by name: what makes each of them."""
+PROCEDURAL = "procedural"
 
 
 @contextlib.contextmanager
@@ -26,14 +28,25 @@ def open_source(source: str | Path, options: SourceOptions) -> Iterator[Source]:
     Raises:
         InputError: there is no such thing, it cannot be read, or it holds no shapes.
     """
-    named = NAMED.get(str(source))
+    named = SETS.get(str(source))
     if named is not None:
-        yield named(options)
+        with open_named(named, options) as opened:
+            yield opened
+        return
+    if options.from_archive is not None:
+        raise InputError(
+            f"--from_archive: goes with a named set{near(str(source), SETS)}; your own archive is itself the source"
+        )
+    if str(source) == PROCEDURAL:
+        yield open_procedural(options)
         return
     path = Path(source)
     if not path.exists():
-        names = ", ".join(sorted(NAMED))
-        raise InputError(f"{source}: no such file or folder, nor a named set ({names}); check the spelling")
+        hint = near(str(source), [PROCEDURAL, *SETS]) or "; check the spelling"
+        raise InputError(
+            f"{source}: no such file or folder, nor a named set (procedural, modelnet40, …; `pointvae datasets` "
+            f"lists them){hint}"
+        )
     if path.is_dir() and is_dataset(path):
         raise InputError(f"{source}: is a dataset folder already; prepare wants the shapes it was made from")
     if path.is_dir():
