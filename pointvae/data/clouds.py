@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pointvae.data.sampling import Floats, Geometry
+from pointvae.data.scans import SCANS, count_scan
 from pointvae.errors import InputError
 
 PCD_TYPES = {"F": "f", "I": "i", "U": "u"}
@@ -73,6 +74,8 @@ def read_pcd(path: Path) -> Geometry:
 def count_points(path: Path) -> int | None:
     """How many points a file of a cloud holds, mostly from its header; None for meshes and what cannot be read."""
     suffix = path.suffix.lower()
+    if suffix in SCANS:
+        return count_scan(path)
     try:
         if suffix == ".npy":
             array = np.load(path, mmap_mode="r", allow_pickle=False)
