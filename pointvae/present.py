@@ -51,6 +51,9 @@ def present(verb: str, result: Mapping[str, Any]) -> None:
         for licence in dict.fromkeys(row["licence"] for row in result["datasets"]):
             names = [row["name"] for row in result["datasets"] if row["licence"] == licence]
             console.print(f"{', '.join(names)}: {licence}")
+        for row in result["datasets"]:
+            for dataset in row["prepared"]:
+                console.print(f"prepared: {row['name']} in {dataset}")
     for name, value in result.items():
         if verb in ("probe", "attack") and name not in (
             "protocol",
@@ -78,13 +81,12 @@ def _datasets(result: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("use", "SHA-256", "archive"):
         table.add_column(name, no_wrap=True)
-    table.add_column("prepared in", overflow="fold")
     for row in result["datasets"]:
         here = "here" if row["downloaded"] else "gated" if row["steps"] else "" if not row["archive"] else "to fetch"
         shapes = "" if row["shapes"] is None else f"{row['shapes']:,}"
         use = "research" if row["research_only"] else "any"
         checksum = "" if row["checksum"] == "none" else row["checksum"]
-        table.add_row(row["name"], shapes, str(row["classes"]), use, checksum, here, "\n".join(row["prepared"]))
+        table.add_row(row["name"], shapes, str(row["classes"]), use, checksum, here)
     return table
 
 
