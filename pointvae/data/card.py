@@ -160,8 +160,9 @@ def _origin(origin: dict[str, Any] | None) -> list[str]:
     if origin is None:
         return []
     archive = f"{origin['archive']}, SHA-256 {origin['sha256']}" if origin["sha256"] else "an unpacked copy"
+    use = "research only" if origin["research_only"] else "any"
     return [
-        f"- release: {origin['title']}, {origin['homepage']}; use: {'research only' if origin['research_only'] else 'any'}",
+        f"- release: {origin['title']}, {origin['homepage']}; use: {use}",
         f"- cite: {origin['citation']}",
         f"- made from: {archive} ({origin['checksum']})",
         *(f"- note: {note}" for note in origin["notes"]),
