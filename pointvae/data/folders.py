@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -109,15 +110,25 @@ def _items(base: Path, listed: list[str], splits: list[str], labels: npt.NDArray
     def name(place: int) -> str:
         return str(names[place].as_py())
 
-    return ListedItems(
-        len(listed), name, lambda place: functools.partial(read_there, base / name(place)), codes, labels
-    )
+    return ListedItems(len(listed), name, lambda place: FileReader(base / name(place)), codes, labels)
 
 
-def read_there(path: Path) -> Geometry:
-    """The mesh or the cloud in a file, which may lie in a store."""
-    with here(path) as file:
-        return read_file(file)
+@dataclass(frozen=True, slots=True)
+class FileReader:
+    """Reads the mesh or the cloud in a file, which may lie in a store."""
+
+    path: Path
+
+    def __call__(self) -> Geometry:
+        """The shape."""
+        with here(self.path) as file:
+            return read_file(file)
+
+    @contextlib.contextmanager
+    def nearby(self) -> Iterator[Callable[[], Geometry]]:
+        """What reads it from this machine's disk: who fetches files has keys that who reads them need not have."""
+        with here(self.path) as file:
+            yield functools.partial(read_file, file)
 
 
 def _sizes(base: Path, files: list[str]) -> list[tuple[str, int]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pointvae.data.folders import FileReader
 from pointvae.data.isolation import Limits, shared
 from pointvae.data.sampling import Geometry, Normalize, Up, shape_rng, to_cloud
 from pointvae.data.source import Item
@@ -74,11 +76,14 @@ def make_rows(items: Sequence[Item], settings: Settings, limits: Limits | None) 
         limits: what one file may take in a process of its own, where a broken one can do no harm; None for shapes
             that are not read from files, which are made in this process.
     """
-    calls = (functools.partial(make_row, item.load, item.name, settings) for item in items)
     if limits is None:
-        return [call() for call in calls]
+        return [make_row(item.load, item.name, settings) for item in items]
     isolation = shared(limits)
-    return [isolation.row(call) for call in calls]
+    rows = []
+    for item in items:
+        with item.load.nearby() if isinstance(item.load, FileReader) else nullcontext(item.load) as load:
+            rows.append(isolation.row(functools.partial(make_row, load, item.name, settings)))
+    return rows
 
 
 def rows_in_order(

@@ -16,6 +16,7 @@ from pointvae.data.named.registry import SETS
 from pointvae.data.readers import READERS
 from pointvae.data.source import Source, SourceOptions
 from pointvae.errors import InputError
+from pointvae.places import here, is_remote, place
 from pointvae.refusals import near
 
 PROCEDURAL = "procedural"
@@ -40,7 +41,11 @@ def open_source(source: str | Path, options: SourceOptions) -> Iterator[Source]:
     if str(source) == PROCEDURAL:
         yield open_procedural(options)
         return
-    path = Path(source)
+    path = place(source)
+    if is_remote(path) and path.is_file():  # an archive or arrays: one download, then as if it lay here
+        with here(path) as copy, open_source(copy, options) as opened:
+            yield opened
+        return
     if not path.exists():
         hint = near(str(source), [PROCEDURAL, *SETS]) or "; check the spelling"
         raise InputError(
@@ -50,7 +55,7 @@ def open_source(source: str | Path, options: SourceOptions) -> Iterator[Source]:
     if path.is_dir() and is_dataset(path):
         raise InputError(f"{source}: is a dataset folder already; prepare wants the shapes it was made from")
     if path.is_dir():
-        yield _open_directory(path, path.resolve().name, options)
+        yield _open_directory(path, path.name if is_remote(path) else path.resolve().name, options)
     elif is_archive(path):
         with unpacked(path, (*READERS, *H5_SUFFIXES)) as folder:
             yield _open_directory(folder, path.name, options, wrapped=True)
@@ -67,6 +72,6 @@ def open_source(source: str | Path, options: SourceOptions) -> Iterator[Source]:
 
 def _open_directory(folder: Path, name: str, options: SourceOptions, wrapped: bool = False) -> Source:
     shapes = [file for file in list_shapes(folder) if not file.lower().endswith(".txt")]
-    if not shapes and any(path.suffix.lower() in H5_SUFFIXES for path in folder.rglob("*")):
+    if not shapes and not is_remote(folder) and any(path.suffix.lower() in H5_SUFFIXES for path in folder.rglob("*")):
         return open_h5(folder, name, options)
     return open_folder(folder, name, options, wrapped)
