@@ -135,6 +135,8 @@ def train(
     validation_fraction: float = 0.1,
     seed: int = 0,
     resume: bool = False,
+    loading: Literal["auto", "memory", "stream"] = "auto",
+    checkpoint_every: int = 1000,
     accelerator: str = "auto",
     devices: str = "1",
     strategy: str = "auto",
@@ -144,7 +146,7 @@ def train(
     """Train a model on a dataset folder's train split.
 
     Args:
-        dataset: the dataset folder.
+        dataset: the dataset folder, here or at a URL such as s3://bucket/folder.
         run: the run folder to write.
         model: the model; its parts are named by --model.encoder, --model.decoder, --model.likelihood.
         objective: the loss: ELBO or IWAE; around one, Consistency, SelfConsistency, SmoothEncoder or Triplet.
@@ -156,6 +158,9 @@ def train(
         validation_fraction: share of the train split held out; the test split is never read.
         seed: what every random draw is made from.
         resume: go on from the run folder's last checkpoint.
+        loading: memory reads all training shapes, stream reads shards as they are needed, auto the first where they
+            fit; no digit of the result depends on it.
+        checkpoint_every: steps between two checkpoints within an epoch; 0 for none but at its end.
         accelerator: auto, cpu, gpu.
         devices: how many devices, auto, or which.
         strategy: auto, ddp.
@@ -178,6 +183,8 @@ def train(
         validation_fraction=validation_fraction,
         seed=seed,
         resume=resume,
+        loading=loading,
+        checkpoint_every=checkpoint_every,
         accelerator=accelerator,
         devices=devices,
         strategy=strategy,

@@ -1,18 +1,24 @@
-"""Training shapes held in memory, cut into batches by a seeded order, and thinned to random points."""
+"""The batches of a training: every epoch's in the seeded order, from memory or from shards, from any step on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torch.utils.data.distributed import DistributedSampler
 
+from pointvae.data.order import Order
+from pointvae.errors import InputError
 from pointvae.randomness import generator_for
+
+MAX_HELD = 4_096
+"""Shapes held out at most: they stay in memory, and tell a mean to within a few per cent of one spread."""
+
+OTHER_DATA = "--resume: the checkpoint stands within an epoch over other shapes, or another order of them"
 
 
 class CloudDataset(Dataset[Tensor]):
@@ -36,6 +42,84 @@ def _keep(batch: Any) -> Any:
     return batch
 
 
+class Batches(Protocol):
+    """Where an epoch's batches come from."""
+
+    def __call__(self, epoch: int, start: int) -> Iterator[Tensor]:
+        """The batches [B, N, 3] of one epoch of one process, from the ``start``-th on."""
+
+
+class EpochLoader:
+    """An epoch's batches, as Lightning asks for them; it knows how far the epoch is, and goes on from there.
+
+    A last batch that is smaller is left out of an epoch, since the statistics of batch normalisation on one or two
+    shapes are worse than waiting for the next epoch.
+
+    Args:
+        order: the order of the epochs.
+        batches: where the batches come from, given how many shapes each has.
+        batch_size: shapes a batch; fewer where the set is smaller.
+        world_size: the number of processes.
+    """
+
+    def __init__(self, order: Order, batches: Callable[[int], Batches], batch_size: int, world_size: int = 1) -> None:
+        self.order, self.world_size = order, world_size
+        self.batch_size = order.share(batch_size, world_size)
+        self._batches = batches(self.batch_size)
+        self._epoch = self._start = self._done = 0
+
+    @property
+    def sampler(self) -> EpochLoader:
+        """Itself: Lightning tells the sampler of a loader the epoch."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration goes through."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.order) // (self.batch_size * self.world_size)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        # The first batch is asked for after `set_epoch`, the iterator itself before it.
+        self._done, self._start = self._start, 0
+        for batch in self._batches(self._epoch, self._done):
+            self._done += 1  # nobody fetches ahead of the steps: Lightning does not where the length is known
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many shapes of the epoch all processes have seen, and of which order."""
+        batch = self.batch_size * self.world_size
+        return {"shapes_seen": self._done * batch, "batch": batch, "order": self.order.key}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Begin the next iteration where a checkpoint stood.
+
+        Raises:
+            InputError: the checkpoint stands in another order, or among batches of another size.
+        """
+        if state["order"] != self.order.key:
+            raise InputError(f"{OTHER_DATA}; give the data that the run was trained on, or choose another folder")
+        batch = self.batch_size * self.world_size
+        if state["batch"] != batch:
+            raise InputError(
+                f"--resume: the checkpoint stands within an epoch of {state['batch']} shapes a step over all "
+                f"devices, and now there are {batch}; give as many devices as before until the epoch's end"
+            )
+        self._start = int(state["shapes_seen"]) // batch
+
+
+def from_memory(points: npt.NDArray[np.float32], order: Order, rank: int, world_size: int, share: int) -> Batches:
+    """Batches of clouds in memory [n, N, 3], which are copied a batch at a time."""
+
+    def batches(epoch: int, start: int) -> Iterator[Tensor]:
+        rows = order.epoch(epoch).rows()[rank::world_size]
+        for first in range(start * share, len(order) // (share * world_size) * share, share):
+            yield torch.from_numpy(np.ascontiguousarray(points[rows[first : first + share]], np.float32))
+
+    return batches
+
+
 def cloud_loader(
     points: npt.NDArray[np.float32],
     batch_size: int,
@@ -43,37 +127,36 @@ def cloud_loader(
     shuffle_seed: int | None = None,
     rank: int = 0,
     world_size: int = 1,
-) -> DataLoader[Tensor]:
-    """Batches of clouds; shuffled anew each epoch by ``shuffle_seed``, in order where it is None.
-
-    A last batch that is smaller is left out of a shuffled epoch, since the statistics of batch normalisation on
-    one or two shapes are worse than waiting for the next epoch.
-    """
-    dataset = CloudDataset(points)
-    own = generator_for(0)  # a loader without a generator draws from the global one
+) -> DataLoader[Tensor] | EpochLoader:
+    """Batches of clouds in memory; shuffled anew each epoch by ``shuffle_seed``, in order where it is None."""
     if shuffle_seed is None:
-        return DataLoader(dataset, batch_size=batch_size, collate_fn=_keep, generator=own)
-    sampler: DistributedSampler[Tensor] = DistributedSampler(
-        dataset, num_replicas=world_size, rank=rank, shuffle=True, seed=shuffle_seed
-    )
-    batch_size = min(batch_size, len(sampler))
-    return DataLoader(
-        dataset, batch_size=batch_size, sampler=sampler, collate_fn=_keep, drop_last=True, generator=own
+        own = generator_for(0)  # a loader without a generator draws from the global one
+        return DataLoader(CloudDataset(points), batch_size=batch_size, collate_fn=_keep, generator=own)
+    order = Order([len(points)], None, shuffle_seed)
+    return EpochLoader(
+        order, lambda share: from_memory(points, order, rank, world_size, share), batch_size, world_size
     )
 
 
 def validation_split(
     labels: npt.NDArray[np.int64] | None, count: int, fraction: float, seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Indices of the shapes to train on and of those to validate on, both sorted.
+    """Indices of the shapes to train on and of those to validate on, both sorted; at most `MAX_HELD` of the latter.
 
     The same seed gives the same split. With labels every class gives its share, and a class of one keeps it.
     """
+    held = held_out(labels, count, fraction, seed)
+    return np.setdiff1d(np.arange(count, dtype=np.int64), held, assume_unique=True), held
+
+
+def held_out(labels: npt.NDArray[np.int64] | None, count: int, fraction: float, seed: int) -> npt.NDArray[np.int64]:
+    """The shapes to validate on, as `validation_split` gives them."""
     rng = np.random.default_rng(seed)
+    fewer = round(fraction * count) > MAX_HELD
+    share = MAX_HELD / count if fewer else fraction
     groups = [np.arange(count)] if labels is None else [np.flatnonzero(labels == c) for c in np.unique(labels)]
-    held = [rng.permutation(g)[: min(len(g) - 1, round(fraction * len(g)))] for g in groups]
-    validation = np.sort(np.concatenate(held)).astype(np.int64)
-    if fraction > 0 and len(validation) == 0 and count > 1:
-        validation = rng.integers(count, size=1)
-    training = np.setdiff1d(np.arange(count, dtype=np.int64), validation)
-    return training, validation
+    sizes = [int(share * len(g)) if fewer else min(len(g) - 1, round(share * len(g))) for g in groups]
+    held = np.sort(np.concatenate([rng.permutation(g)[:n] for g, n in zip(groups, sizes, strict=True)]))
+    if fraction > 0 and len(held) == 0 and count > 1:
+        return rng.integers(count, size=1)
+    return held.astype(np.int64)

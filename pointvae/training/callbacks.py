@@ -35,7 +35,8 @@ class MetricsFile(pl.Callback):
         self._started = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Read the rows of the epochs made before."""
+        """Read the rows of the epochs made before, and start the clock, for an epoch that goes on in its middle."""
+        self.on_train_epoch_start(trainer, module)
         for rows, name in ((self.rows, "metrics.csv"), (self.kl_rows, "kl_per_dimension.csv")):
             path = self.run / name
             if trainer.current_epoch > 0 and path.is_file():
@@ -58,7 +59,10 @@ class MetricsFile(pl.Callback):
         """Add the epoch's row."""
         assert isinstance(module, TrainingModule)
         epoch = trainer.current_epoch + 1
-        values = {n: float(v) for n, v in trainer.callback_metrics.items() if n.startswith(("train/", "val/"))}
+        means = module.means.over(trainer)
+        for log in trainer.loggers:
+            log.log_metrics(means, step=trainer.global_step - 1)
+        values = means | {n: float(v) for n, v in trainer.callback_metrics.items() if n.startswith("val/")}
         rate = self._points / max(self._stopped - self._started, 1e-9)
         self.rows[epoch] = {"epoch": epoch, "step": trainer.global_step, **values, "points_per_second": rate}
         if trainer.global_rank == 0:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from pointvae.errors import InputError
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective
 from pointvae.objectives.elbo import ELBO
-from pointvae.training.loop import Run, check_settings, train
+from pointvae.places import is_remote
+from pointvae.training.loop import CHECKPOINT_EVERY, Run, check_settings, train
 from pointvae.training.run_folder import check_folder, describe
 
 if TYPE_CHECKING:
     from pointvae.data.dataset import ShapeDataset, Shapes
+    from pointvae.training.batches import Batches
     from pointvae.training.loop import Loaders
 
 
@@ -33,6 +33,8 @@ def fit(
     validation_fraction: float = 0.1,
     seed: int = 0,
     resume: bool = False,
+    loading: Literal["auto", "memory", "stream"] = "auto",
+    checkpoint_every: int = CHECKPOINT_EVERY,
     accelerator: str = "auto",
     devices: str = "1",
     strategy: str = "auto",
@@ -44,7 +46,7 @@ def fit(
 
     Args:
         model: the model, changed in place.
-        dataset: a dataset folder or its path, whose ``train`` split is used, or shapes in memory.
+        dataset: a dataset folder, its path or its URL, whose ``train`` split is used, or shapes in memory.
         run: the run folder; must be new or empty unless ``resume``.
         objective: the loss; the plain ELBO when absent.
         epochs: passes over the training shapes.
@@ -52,9 +54,13 @@ def fit(
         points: points drawn from each shape at each step; the model's number of output points when absent.
         learning_rate: Adam's rate.
         schedule: how the rate goes on: ``cosine`` to zero, or ``constant``.
-        validation_fraction: share of the training shapes held out; the test split is never read.
+        validation_fraction: share of the training shapes held out, but never more than 4,096 shapes; the test
+            split is never read.
         seed: what every random draw of the training is made from.
         resume: go on from the run folder's last checkpoint, if it has one.
+        loading: ``memory`` reads all training shapes, ``stream`` reads shards as they are needed, ``auto`` the first
+            where they fit; no digit of the result depends on it.
+        checkpoint_every: steps between two checkpoints within an epoch; 0 for none but at its end.
         accelerator: Lightning's: ``auto``, ``cpu``, ``gpu``…
         devices: Lightning's: how many, ``auto``, or which (``0,2``).
         strategy: Lightning's: ``auto``, ``ddp``…
@@ -70,9 +76,10 @@ def fit(
     """
     run, objective = Path(run), objective if objective is not None else ELBO()
     points = points if points is not None else int(model.config["points"])
-    shapes, facts = _training_shapes(dataset)
-    check_settings(epochs, batch_size, points, learning_rate)
-    _check(shapes, points, validation_fraction)
+    data, facts = _opened(dataset)
+    check_settings(epochs, batch_size, points, learning_rate, checkpoint_every)
+    if not 0 <= validation_fraction < 1:
+        raise InputError(f"validation_fraction must be in [0, 1), got {validation_fraction}")
     settings: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -89,53 +96,62 @@ def fit(
         "num_nodes": num_nodes,
         "precision": precision,
     }
-    config = {"model": describe(model), "objective": describe(objective), **settings, **machine}
+    keeping: dict[str, Any] = {"loading": loading, "checkpoint_every": checkpoint_every}
+    config = {"model": describe(model), "objective": describe(objective), **settings, **keeping, **machine}
     check_folder(run, resume, config)
 
-    from pointvae.training.batches import cloud_loader, validation_split
+    from pointvae.data.order import Order
+    from pointvae.training.batches import EpochLoader, cloud_loader, held_out
+    from pointvae.training.loading import training_shapes
     from pointvae.training.module import TrainingModule
 
-    training, validation = validation_split(shapes.labels, len(shapes), validation_fraction, seed)
+    shapes = training_shapes(data, loading, devices)
+    if len(shapes) < 2:
+        raise InputError(f"training needs at least 2 shapes, the train split has {len(shapes)}")
+    if points > shapes.points:
+        raise InputError(f"points {points} asked of clouds that hold {shapes.points}: ask for fewer, or prepare more")
+    validation = held_out(shapes.labels, len(shapes), validation_fraction, seed)
+    held = shapes.take(validation)
+    order = Order(shapes.rows, validation, seed)
     facts["dataset"] |= {"train_shapes": len(shapes), "validation_shapes": len(validation)}
     facts |= settings | {"objective": config["objective"]}
 
     def loaders(rank: int, world_size: int) -> Loaders:
-        seen = shapes.points[training]
-        batches = cloud_loader(seen, batch_size, shuffle_seed=seed, rank=rank, world_size=world_size)
-        return batches, cloud_loader(shapes.points[validation], batch_size) if len(validation) else None
+        def batches(share: int) -> Batches:
+            return shapes.batches(order, rank, world_size, share)
+
+        return EpochLoader(order, batches, batch_size, world_size), (
+            cloud_loader(held, batch_size) if len(held) else None
+        )
 
     module = TrainingModule(model, objective, points, learning_rate, schedule, seed)
-    return train(module, loaders, run, config, facts, command="train DATASET", resume=resume, progress=progress)
+    return train(
+        module,
+        loaders,
+        run,
+        config,
+        facts,
+        command="train DATASET",
+        resume=resume,
+        progress=progress,
+        checkpoint_every=checkpoint_every,
+    )
 
 
-def _training_shapes(dataset: ShapeDataset | Shapes | str | Path) -> tuple[Shapes, dict[str, Any]]:
-    """The shapes to train on, and what the run should remember of where they came from."""
-    from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
+def _opened(dataset: ShapeDataset | Shapes | str | Path) -> tuple[ShapeDataset | Shapes, dict[str, Any]]:
+    """The data to train on, not yet read, and what the run should remember of where they came from."""
+    from pointvae.data.dataset import Shapes, load_dataset
 
     if isinstance(dataset, str | Path):
         dataset = load_dataset(dataset)
     if isinstance(dataset, Shapes):
         facts = {"name": "shapes in memory", "licence": "unknown"}
         return dataset, {"dataset": facts, "preparation": {}, "classes": list(dataset.classes)}
-    assert isinstance(dataset, ShapeDataset)
     recorded = dataset.card["pointvae"]
-    facts = {"name": dataset.path.resolve().name, "licence": str(dataset.card.get("license", "unknown"))}
-    return dataset["train"], {
+    path = dataset.path if is_remote(dataset.path) else dataset.path.resolve()
+    facts = {"name": path.name, "licence": str(dataset.card.get("license", "unknown"))}
+    return dataset, {
         "dataset": facts,
         "preparation": dict(recorded.get("recipe", {})),
         "classes": list(dataset.classes),
     }
-
-
-def _check(shapes: Shapes, points: int, validation_fraction: float) -> None:
-    if not 0 <= validation_fraction < 1:
-        raise InputError(f"validation_fraction must be in [0, 1), got {validation_fraction}")
-    if len(shapes) < 2:
-        raise InputError(f"training needs at least 2 shapes, the train split has {len(shapes)}")
-    if points > shapes.points.shape[1]:
-        raise InputError(
-            f"points {points} asked of clouds that hold {shapes.points.shape[1]}: ask for fewer, or prepare more"
-        )
-    if not np.isfinite(shapes.points).all():
-        bad = int(np.argmax(~np.isfinite(shapes.points).all(axis=(1, 2))))
-        raise InputError(f"shape {shapes.names[bad]!r} holds NaN or infinite coordinates; mend or remove it")

@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.utils.data import DataLoader
 
+    from pointvae.training.batches import EpochLoader
+    from pointvae.training.checkpoints import Checkpoints
     from pointvae.training.module import TrainingModule
 
-    Loaders = tuple[DataLoader[Tensor], DataLoader[Tensor] | None]
+    Loader = DataLoader[Tensor] | EpochLoader
+    Loaders = tuple[Loader, Loader | None]
 
 logger = logging.getLogger(__name__)
 MACHINE = ("accelerator", "devices", "strategy", "num_nodes", "precision")
+CHECKPOINT_EVERY = 1_000  # steps
 ADVICE = (
     ".*does not have many workers.*",
     ".*GPU available but not used.*",
@@ -54,7 +58,9 @@ class Run:
     metrics: dict[str, float]
 
 
-def check_settings(epochs: int, batch_size: int, points: int, learning_rate: float) -> None:
+def check_settings(
+    epochs: int, batch_size: int, points: int, learning_rate: float, checkpoint_every: int = CHECKPOINT_EVERY
+) -> None:
     """Refuse numbers that no training can have.
 
     Raises:
@@ -65,6 +71,8 @@ def check_settings(epochs: int, batch_size: int, points: int, learning_rate: flo
             raise InputError(f"{name} must be at least 1, got {value}")
     if not learning_rate > 0:
         raise InputError(f"learning_rate must be above 0, got {learning_rate}")
+    if checkpoint_every < 0:
+        raise InputError(f"checkpoint_every must be at least 0, got {checkpoint_every}")
 
 
 def train(
@@ -77,6 +85,7 @@ def train(
     command: str,
     resume: bool,
     progress: bool,
+    checkpoint_every: int = CHECKPOINT_EVERY,
 ) -> Run:
     """Train a module's model and write its run folder, which `check_folder` has found fit.
 
@@ -89,16 +98,20 @@ def train(
         command: the verb and its first argument, for the line that repeats the run.
         resume: go on from the run folder's last checkpoint, if it has one.
         progress: show a bar on stderr.
+        checkpoint_every: steps between two checkpoints within an epoch; 0 for none but at its end.
 
     Raises:
-        InputError: Lightning refuses the machine's settings; nothing was written.
+        InputError: Lightning refuses the machine's settings, and nothing was written; or a shard could no longer be
+            read, and the last checkpoint stands.
         KeyboardInterrupt: on Ctrl-C, with how to go on.
     """
     from pointvae.training.callbacks import last_metrics
+    from pointvae.training.checkpoints import Checkpoints
 
     checkpoint = str(run / CHECKPOINT) if resume and (run / CHECKPOINT).is_file() else None
     machine = {name: config[name] for name in MACHINE}
-    trainer = _trainer(run, config["epochs"], machine, progress and is_main_process())
+    checkpoints = Checkpoints(run, checkpoint_every)
+    trainer = _trainer(run, config["epochs"], machine, checkpoints, progress and is_main_process())
     if is_main_process():
         run.mkdir(parents=True, exist_ok=True)
         write_config(run, config, command)
@@ -110,9 +123,10 @@ def train(
             if not trainer.interrupted:
                 raise
             told = f"interrupted in epoch {trainer.current_epoch + 1} of {config['epochs']}"
-            raise KeyboardInterrupt(
-                f"{told}; the same command with --resume goes on from the last whole one"
-            ) from None
+            kept = "starts anew: there is no checkpoint yet"
+            if checkpoints.step is not None:
+                kept = f"goes on from the last checkpoint, after step {checkpoints.step}"
+            raise KeyboardInterrupt(f"{told}; the same command with --resume {kept}") from None
     model = module.model.eval()
     metrics = last_metrics(run)
     if trainer.is_global_zero:
@@ -122,19 +136,12 @@ def train(
     return Run(run, model, metrics)
 
 
-def _trainer(run: Path, epochs: int, machine: dict[str, Any], progress: bool) -> Trainer:
+def _trainer(run: Path, epochs: int, machine: dict[str, Any], checkpoints: Checkpoints, progress: bool) -> Trainer:
     from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch import Trainer
-    from lightning.pytorch.callbacks import ModelCheckpoint
 
     from pointvae.training.callbacks import CollapseWarning, MetricsFile, ProgressBar
 
-    checkpoints = ModelCheckpoint(
-        dirpath=run / CHECKPOINT.parent,
-        filename=CHECKPOINT.stem,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
     callbacks = [MetricsFile(run), CollapseWarning(), checkpoints] + ([ProgressBar()] if progress else [])
     with _quiet():
         try:

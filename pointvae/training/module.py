@@ -20,6 +20,7 @@ from pointvae.objectives.elbo import ACTIVE_VARIANCE, kl_to_prior
 from pointvae.objectives.pairs import PairObjective
 from pointvae.objectives.self_consistency import decoded
 from pointvae.randomness import generator_for
+from pointvae.training.means import EpochMeans
 from pointvae.transforms import Compose, default_transforms
 
 TRAIN, VALIDATE = 0, 1  # keep the random streams of the two apart
@@ -55,6 +56,7 @@ class TrainingModule(pl.LightningModule):
         own = objective.transforms if isinstance(objective, PairObjective) else default_transforms()
         self.gap_transform = Compose(own)
         self.latest: dict[str, Tensor] = {}
+        self.means = EpochMeans()
         self.kl_per_dimension = torch.zeros(model.latent_dim)
         self._held: list[dict[str, Tensor]] = []
 
@@ -93,11 +95,22 @@ class TrainingModule(pl.LightningModule):
             terms = self.objective(self.model, clouds, generator=generator, step=step)
         loss = reduce_terms(terms)
         self.latest = {"loss": loss.detach()} | {n: t.value.detach().mean() for n, t in terms.items()}
-        for name, value in self.latest.items():
-            self._log(f"train/{name}", value, size)
-        for name, term in terms.items():
-            self._log(f"train/weighted/{name}", term.weight * self.latest[name], size)
+        told = {f"train/{name}": value for name, value in self.latest.items()}
+        told |= {f"train/weighted/{name}": term.weight * self.latest[name] for name, term in terms.items()}
+        self.means.add(told, size)
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Start the next epoch's means, now that the callbacks have read this one's."""
+        self.means.reset()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the means of the epoch so far."""
+        checkpoint["means"] = self.means.state_dict(self.trainer)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the means of the epoch so far."""
+        self.means.load_state_dict(checkpoint.get("means", {}), self.global_rank)
 
     def validation_step(self, batch: Tensor, index: int) -> None:
         """Terms, codes, reconstruction error, consistency gap and drift of held-out clouds [B, N, 3]."""

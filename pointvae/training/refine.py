@@ -76,10 +76,12 @@ class RefiningModule(TrainingModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Remember which weights are refined."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["refined_from"] = self.source
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse to go on from the refinement of other weights."""
+        super().on_load_checkpoint(checkpoint)
         if checkpoint.get("refined_from") != self.source:
             raise InputError("--resume: the new run was refined from other weights; choose another folder for it")
 

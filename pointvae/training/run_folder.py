@@ -20,7 +20,8 @@ from pointvae.transforms import Transform
 from pointvae.writing import write_text
 
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
-FREE = {"epochs", "accelerator", "devices", "strategy", "num_nodes", "precision"}  # may change when a run goes on
+MACHINE = {"accelerator", "devices", "strategy", "num_nodes", "precision", "loading", "checkpoint_every"}
+FREE = MACHINE | {"epochs"}  # may change when a run goes on
 PRIOR_DRAWS = "On clouds that the decoder makes of draws from the prior, other ones than those trained on. "
 
 
