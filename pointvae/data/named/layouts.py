@@ -123,6 +123,7 @@ def source_of(
         skipped=[{"file": name, "why": why} for name in sorted(absent)],
         licence=named.licence,
         clouds=[(name, member.count) for name, _, _, member in shapes if name.endswith(".txt")],
+        isolated=True,
     )
 
 

@@ -15,7 +15,8 @@ def datasets() -> dict[str, Any]:
 
     Returns:
         cache, and for each set name, title, classes, splits, shapes, up, licence, research_only, citation, homepage,
-        archive, mirrors, sha256, checksum (published, recorded or unknown), bytes, downloaded, steps, prepared.
+        archive, mirrors, sha256, md5, checksum (published, recorded, MD5 only, unknown, none), bytes, downloaded,
+        steps and prepared.
     """
     made: dict[str, list[str]] = {}
     for name, where in cache.prepared():
@@ -46,7 +47,14 @@ def _row(named: NamedSet) -> dict[str, Any]:
         "archive": archive.file,
         "mirrors": [] if named.steps else list(addresses(named)),
         "sha256": sha256,
-        "checksum": "published" if archive.sha256 else "recorded" if sha256 else "unknown",
+        "checksum": "published"
+        if archive.sha256
+        else "recorded"
+        if sha256
+        else "MD5 only"
+        if archive.md5
+        else "unknown",
+        "md5": archive.md5,
         "bytes": path.stat().st_size if path.is_file() else archive.bytes,
         "downloaded": str(path) if path.is_file() else None,
         "steps": list(named.steps),
@@ -71,6 +79,7 @@ def _procedural() -> dict[str, Any]:
         "mirrors": [],
         "sha256": None,
         "checksum": "none",
+        "md5": None,
         "bytes": None,
         "downloaded": None,
         "steps": [],
