@@ -30,7 +30,8 @@ class Limits:
         seconds: wall clock for one try.
         memory: GiB that reading and sampling may take above what the process held before. Linux enforces it; macOS
             cannot limit the memory of a process, so there the other limits stand alone.
-        retries: how many times more a file is tried that crashed its reader or took too long.
+        retries: how many times more a file is tried that crashed its reader or took too long, always with a new one;
+            with 0 it answers for what the file before it may have done to the reader.
 
     Raises:
         InputError: a limit that limits nothing, or lets nothing pass.

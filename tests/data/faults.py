@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import stat
@@ -66,6 +67,18 @@ def hold(settings: Settings, kept: list[bytes] = []) -> str:  # noqa: B006
     """Leave 100 MiB behind in the process."""
     kept.append(bytes(100 << 20))
     return str(len(kept))
+
+
+def tire(settings: Settings, kept: list[int] = []) -> str:  # noqa: B006
+    """Read one file in a process, and have no memory left for another."""
+    kept.append(0)
+    if len(kept) > 1:
+        raise MemoryError
+    return str(os.getpid())
+
+
+def cores(settings: Settings) -> str:
+    return str(resource.getrlimit(resource.RLIMIT_CORE))
 
 
 def take(settings: Settings, mib: int) -> str:

@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pointvae.data.child import Child, CrashError
 from pointvae.data.folders import open_folder
+from pointvae.data.isolated import GRACE
 from pointvae.data.isolation import Isolation, Limits, shared
 from pointvae.data.rows import Made, Settings, make_row
 from pointvae.data.source import SourceOptions
@@ -146,6 +148,11 @@ def test_memory_that_earlier_files_left_behind_is_not_held_against_a_file(patien
     )
 
 
+def test_a_file_is_refused_for_its_memory_by_a_fresh_reader_alone() -> None:
+    with Isolation(Limits(seconds=30, retries=0)) as isolation:
+        assert isolation.row(call(faults.tire)) != isolation.row(call(faults.tire))
+
+
 def test_a_file_too_large_for_memory_says_so_through_the_reader(tmp_path: Path, patient: Isolation) -> None:
     np.save(tmp_path / "cloud.npy", np.zeros((3, 3)))
     head = (tmp_path / "cloud.npy").read_bytes()
@@ -175,49 +182,48 @@ def made(**changes: Any) -> dict[str, Any]:
 POINTS = numbers(*range(12))
 
 
-def test_the_forged_answer_of_a_reader_taken_over_is_at_worst_a_wrong_cloud(quick: Isolation) -> None:
-    quick.close()
-    quick._ready().seconds = 30.0
-    quick.row(call(faults.good))
-    row = quick.row(call(faults.say, forged(made(), numbers(*[7.0] * 12), number=2), True))
-    assert isinstance(row, Made)
-    assert (row.points == 7).all()
-    quick._ready().seconds = 30.0  # the true answer, which came after, is not taken for that of the next file
-    assert same(quick.row(call(faults.good)), faults.good(SETTINGS))
+def test_the_forged_answer_of_a_reader_taken_over_is_at_worst_a_wrong_cloud() -> None:
+    with Isolation(Limits(seconds=30, retries=1)) as isolation:
+        isolation.row(call(faults.good))
+        row = isolation.row(call(faults.say, forged(made(), numbers(*[7.0] * 12), number=2), True))
+        assert isinstance(row, Made)
+        assert (row.points == 7).all()
+        # the true answer, which came after, is not taken for that of the next file
+        assert same(isolation.row(call(faults.good)), faults.good(SETTINGS))
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"garbage that is longer than the head of an answer",
-        forged(made(), POINTS, mark=b"pv-row-0"),
-        forged(made(), POINTS, number=7),
-        forged(made(), POINTS, length=1 << 31),
-        forged(b"{not json"),
-        forged(b"[" * 100_000),
-        forged([1, 2]),
-        forged({}),
-        forged({"other": "text"}),
-        forged({"why": 3}),
-        forged({"why": "\ud800"}),
-        forged(made(arrays=[]), b""),
-        forged(made(arrays=[["<f4", [5, 3]]]), numbers(*range(15))),
-        forged(made(arrays=[["<f8", [4, 3]]]), POINTS * 2),
-        forged(made(arrays=[["|O", [4, 3]]]), POINTS * 2),
-        forged(made(arrays=[["<f4", [4, 3]]] * 2), POINTS * 2),
-        forged(made(), numbers(*range(11), np.nan)),
-        forged(made(), numbers(*range(11), np.inf)),
-        forged(made(factors="{"), POINTS),
-        forged(made(factors="[1]"), POINTS),
-        forged(made(factors=json.dumps({"a": "b"})), POINTS),
-        forged(made(factors='{"a": NaN}'), POINTS),
-        forged(made(factors='{"a": 1' + "0" * 400 + "}"), POINTS),
-        forged(made(factors=3), POINTS),
-        forged(made(digest="../../etc"), POINTS),
-        forged(made(digest=None), POINTS),
-        pickle.dumps(os.getpid) * 3,
-    ],
-)
+ANSWERS = {
+    "garbage": b"garbage that is longer than the head of an answer",
+    "a pickle": pickle.dumps(os.getpid) * 3,
+    "another mark": forged(made(), POINTS, mark=b"pv-row-0"),
+    "the number of another call": forged(made(), POINTS, number=7),
+    "endless JSON": forged(made(), POINTS, length=1 << 31),
+    "broken JSON": forged(b"{not json"),
+    "deep JSON": forged(b"[" * 100_000),
+    "a list": forged([1, 2]),
+    "nothing": forged({}),
+    "another kind": forged({"other": "text"}),
+    "a reason that is no text": forged({"why": 3}),
+    "a reason that cannot be stored": forged({"why": "\ud800"}),
+    "no array": forged(made(arrays=[]), b""),
+    "more points": forged(made(arrays=[["<f4", [5, 3]]]), numbers(*range(15))),
+    "another type": forged(made(arrays=[["<f8", [4, 3]]]), POINTS * 2),
+    "Python objects": forged(made(arrays=[["|O", [4, 3]]]), POINTS * 2),
+    "normals not asked for": forged(made(arrays=[["<f4", [4, 3]]] * 2), POINTS * 2),
+    "NaN": forged(made(), numbers(*range(11), np.nan)),
+    "infinity": forged(made(), numbers(*range(11), np.inf)),
+    "broken factors": forged(made(factors="{"), POINTS),
+    "factors in a list": forged(made(factors="[1]"), POINTS),
+    "a factor of text": forged(made(factors='{"a": "b"}'), POINTS),
+    "a factor of NaN": forged(made(factors='{"a": NaN}'), POINTS),
+    "a factor beyond floats": forged(made(factors='{"a": 1' + "0" * 400 + "}"), POINTS),
+    "factors that are no text": forged(made(factors=3), POINTS),
+    "a digest that is none": forged(made(digest="../../etc"), POINTS),
+    "a digest that is no text": forged(made(digest=None), POINTS),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_that_is_none_is_refused(answer: bytes) -> None:
     with Isolation(Limits(seconds=30, retries=0)) as isolation:
         assert isolation.row(call(faults.say, answer, True)) == NONSENSE
@@ -356,6 +362,18 @@ def test_a_child_does_not_outlive_a_parent_that_is_killed(busy: Callable[..., An
     parent.kill()
     parent.wait()
     assert wait_until(lambda: not lives(child))
+
+
+def test_a_child_whose_parent_does_not_stop_it_stops_itself() -> None:
+    child = Child(1.0, 1.0 - GRACE)
+    child.seconds = 30.0
+    with pytest.raises(CrashError, match="SIGALRM"):
+        child.ask(pickle.dumps((None, call(faults.spin))), SETTINGS)
+    child.stop()
+
+
+def test_a_crash_writes_no_core_file(patient: Isolation) -> None:
+    assert patient.row(call(faults.cores)) == "(0, 0)"
 
 
 def test_the_shared_child_is_kept_by_its_thread_and_ends_with_the_process() -> None:
