@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pointvae.errors import InputError
-from pointvae.processes import is_main_process
+from pointvae.processes import is_main_process, tells_faults
 from pointvae.refusals import near, one_line
 from pointvae.version import __version__
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 Verb = Callable[..., "dict[str, Any]"]
+TOGETHER = ("train", "refine")  # verbs whose processes work on one thing; the others know nothing of each other
 OBJECTIVE_OF = {"refine": "pointvae.SelfConsistency"}  # where no objective is named; ELBO for the other verbs
 
 
@@ -29,33 +30,35 @@ def run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
         verbs: the functions by name.
         argv: the arguments, without the program's name.
     """
+    verb = argv[0] if argv else ""
     try:
-        if not argv or argv[0] in ("-h", "--help", "help"):
+        if verb in ("", "-h", "--help", "help"):
             sys.stdout.write(_overview(verbs))
             return 0
-        if argv[0] in ("-V", "--version"):
+        if verb in ("-V", "--version"):
             sys.stdout.write(f"pointvae {__version__}\n")
             return 0
-        if argv[0] not in verbs:
-            raise InputError(f"unknown verb {argv[0]!r}{near(argv[0], verbs)}; see `pointvae --help`")
-        return _run_verb(argv[0], verbs[argv[0]], list(argv[1:]))
+        if verb not in verbs:
+            raise InputError(f"unknown verb {verb!r}{near(verb, verbs)}; see `pointvae --help`")
+        return _run_verb(verb, verbs[verb], list(argv[1:]))
     except InputError as error:
-        return _fail(str(error))
+        return _fail(verb, str(error))
     except KeyboardInterrupt as error:
-        return _fail(str(error) or "interrupted; what was finished is kept")
+        return _fail(verb, str(error) or "interrupted; what was finished is kept")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+        return _fail(verb, f"{error.filename or 'the system'}: {error.strerror or error}")
 
 
 def _run_verb(name: str, verb: Verb, argv: list[str]) -> int:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("pointvae").setLevel(logging.INFO if is_main_process() else logging.ERROR)
+    speaks = name not in TOGETHER or is_main_process()
+    logging.getLogger("pointvae").setLevel(logging.INFO if speaks else logging.ERROR)
     values, wants_json = make(name, verb, argv)
     result = verb(**values)
-    if not is_main_process():
+    if not speaks:
         return 0
     if wants_json:
         from pointvae.evaluation.results import to_json
@@ -155,6 +158,7 @@ def _overview(verbs: Mapping[str, Verb]) -> str:
     return head + "\n".join(lines) + tail
 
 
-def _fail(message: str) -> int:
-    sys.stderr.write(f"pointvae: error: {' '.join(message.split())}\n")
+def _fail(verb: str, message: str) -> int:
+    if verb not in TOGETHER or tells_faults():
+        sys.stderr.write(f"pointvae: error: {' '.join(message.split())}\n")
     return 2

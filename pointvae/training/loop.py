@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pointvae.errors import InputError
 from pointvae.hub import save_pretrained
 from pointvae.models.vae import PointVAE
-from pointvae.processes import is_main_process
+from pointvae.processes import as_launched, is_main_process, launcher
 from pointvae.training.run_folder import CHECKPOINT, write_config, write_model_card
 from pointvae.version import __version__
 
@@ -109,9 +109,13 @@ def train(
     from pointvae.training.checkpoints import Checkpoints
 
     checkpoint = str(run / CHECKPOINT) if resume and (run / CHECKPOINT).is_file() else None
-    machine = {name: config[name] for name in MACHINE}
+    machine = as_launched({name: config[name] for name in MACHINE})
     checkpoints = Checkpoints(run, checkpoint_every)
     trainer = _trainer(run, config["epochs"], machine, checkpoints, progress and is_main_process())
+    if launcher() is not None:  # all must have looked at the folder before one of them writes
+        with _quiet():
+            trainer.strategy.setup_environment()
+            trainer.strategy.barrier()
     if is_main_process():
         run.mkdir(parents=True, exist_ok=True)
         write_config(run, config, command)
@@ -156,7 +160,7 @@ def _trainer(run: Path, epochs: int, machine: dict[str, Any], checkpoints: Check
                 use_distributed_sampler=False,
                 **machine,
             )
-        except (MisconfigurationException, ValueError) as error:
+        except (MisconfigurationException, ValueError, RuntimeError) as error:
             told = ", ".join(f"{name} {value}" for name, value in machine.items())
             raise InputError(f"Lightning refuses {told}: {' '.join(str(error).split())}") from None
 

@@ -15,7 +15,7 @@ from pointvae.errors import InputError
 from pointvae.hub import CONFIG
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective
-from pointvae.processes import is_main_process
+from pointvae.processes import starts_alone
 from pointvae.transforms import Transform
 from pointvae.writing import write_text
 
@@ -32,7 +32,7 @@ def check_folder(run: Path, resume: bool, config: Mapping[str, Any]) -> None:
         InputError: the folder is a file, holds something and ``resume`` is not asked for, was made with other
             settings, or its checkpoint is damaged.
     """
-    if not is_main_process():
+    if not starts_alone():
         return
     if run.exists() and not run.is_dir():
         raise InputError(f"{run}: is a file, not a run folder; choose another name")
