@@ -18,6 +18,7 @@ from pointvae.randomness import generator_for
 MAX_HELD = 4_096
 """Shapes held out at most: they stay in memory, and tell a mean to within a few per cent of one spread."""
 
+HELD_BATCH = 256  # shapes that every process can hold at once where nothing is kept for a way back
 OTHER_DATA = "--resume: the checkpoint stands within an epoch over other shapes, or another order of them"
 
 
@@ -131,7 +132,9 @@ def cloud_loader(
     """Batches of clouds in memory; shuffled anew each epoch by ``shuffle_seed``, in order where it is None."""
     if shuffle_seed is None:
         own = generator_for(0)  # a loader without a generator draws from the global one
-        return DataLoader(CloudDataset(points), batch_size=batch_size, collate_fn=_keep, generator=own)
+        # held-out draws go by the batch: those of the global batch, for the same figures from any number of processes
+        size = min(batch_size * world_size, max(batch_size, HELD_BATCH))
+        return DataLoader(CloudDataset(points), batch_size=size, collate_fn=_keep, generator=own)
     order = Order([len(points)], None, shuffle_seed)
     return EpochLoader(
         order, lambda share: from_memory(points, order, rank, world_size, share), batch_size, world_size

@@ -121,7 +121,7 @@ def fit(
             return shapes.batches(order, rank, world_size, share)
 
         return EpochLoader(order, batches, batch_size, world_size), (
-            cloud_loader(held, batch_size) if len(held) else None
+            cloud_loader(held, batch_size, world_size=world_size) if len(held) else None
         )
 
     module = TrainingModule(model, objective, points, learning_rate, schedule, seed)

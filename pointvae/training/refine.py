@@ -187,7 +187,7 @@ def refine(
         drawn = np.empty((shapes, points, 0), np.float32)
         held = drawn[: max(1, round(HELD_SHARE * shapes))]
         batches = cloud_loader(drawn, batch_size, shuffle_seed=seed, rank=rank, world_size=world_size)
-        return batches, cloud_loader(held, batch_size)
+        return batches, cloud_loader(held, batch_size, world_size=world_size)
 
     module = RefiningModule(model, objective, points, learning_rate, schedule, seed, checksum)
     try:
