@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pointvae.data.clouds import count_points
+from pointvae.data.metadata import Assigned, by_table, sorted_classes
 from pointvae.data.readers import CLOUDS, READERS, read_file
 from pointvae.data.sampling import Geometry
 from pointvae.data.source import (
@@ -52,7 +53,8 @@ def open_folder(root: Path, name: str, options: SourceOptions, wrapped: bool = F
     """The shapes in a folder, where the class is the folder.
 
     Understood are CLASS/FILE, CLASS/train|test/FILE, train|test/CLASS/FILE, and the same without classes; deeper
-    folders beneath a class belong to it. Where there is no split, one is drawn.
+    folders beneath a class belong to it. A table in the folder, such as metadata.csv, takes the place of all that.
+    Where there is no split, one is drawn.
 
     Args:
         root: the folder.
@@ -66,8 +68,15 @@ def open_folder(root: Path, name: str, options: SourceOptions, wrapped: bool = F
     files = list_shapes(root)
     if not files:
         raise InputError(f"{name}: no shapes in this folder; suffixes that are read: {', '.join(READERS)}")
-    base, files = _unwrap(root, files, wrapped)
-    entries, skipped = arrange(name, [file for file in files if _speakable(file) == file])
+    tabled = by_table(root, [file for file in files if _speakable(file) == file], options, wrapped)
+    if tabled is not None:
+        base = tabled[0]
+        top = "" if base == root else f"{base.name}/"
+        files = [file[len(top) :] for file in files if file.startswith(top)]
+        entries, skipped = _entries(tabled[1]), list(tabled[1].skipped)
+    else:
+        base, files = _unwrap(root, files, wrapped)
+        entries, skipped = arrange(name, [file for file in files if _speakable(file) == file])
     skipped += [
         {"file": _speakable(file), "why": "its name is not UTF-8; rename it"}
         for file in files
@@ -75,7 +84,8 @@ def open_folder(root: Path, name: str, options: SourceOptions, wrapped: bool = F
     ]
     if not entries:
         raise InputError(f"{name}: no shape can be used; {skipped[0]['file']}: {skipped[0]['why']}")
-    classes = sorted({entry.category for entry in entries if entry.category is not None})
+    named = {entry.category for entry in entries if entry.category is not None}
+    classes = sorted(named) if tabled is None else sorted_classes(named)
     index = {category: label for label, category in enumerate(classes)}
     labels = np.array([index[entry.category] for entry in entries if entry.category is not None], np.int32)
     drawn = entries[0].split is None
@@ -92,7 +102,10 @@ def open_folder(root: Path, name: str, options: SourceOptions, wrapped: bool = F
         points=MESH_POINTS,
         parallel=True,
         skipped=skipped,
-        options={"test_fraction": options.test_fraction} if drawn else {},
+        options={
+            **({} if tabled is None else tabled[1].options),
+            **({"test_fraction": options.test_fraction} if drawn else {}),
+        },
         clouds=[
             (entry.name, functools.partial(count_points, base / entry.name))
             for entry in entries
@@ -102,15 +115,28 @@ def open_folder(root: Path, name: str, options: SourceOptions, wrapped: bool = F
     )
 
 
+def _entries(assigned: Assigned) -> list[Entry]:
+    """Files with the class and split of a table; where it gives no split, that of train/ and test/ folders."""
+    tops = [file.split("/", 1)[0] for file in assigned.files]
+    splits = assigned.splits
+    if splits is None and set(tops) <= SPLIT_FOLDERS.keys():
+        splits = [SPLIT_FOLDERS[top] for top in tops]
+    return [
+        Entry(file, assigned.classes[row] if assigned.classes else None, splits[row] if splits else None)
+        for row, file in enumerate(assigned.files)
+    ]
+
+
 def _items(base: Path, listed: list[str], splits: list[str], labels: npt.NDArray[np.int32] | None) -> Sequence[Item]:
     """The files as items; the names are kept by Arrow, at a byte a letter."""
     names = pa.array(listed)
+    root = base if is_remote(base) else base.absolute()  # workers have working directories of their own
     codes = np.fromiter((SPLITS.index(split) for split in splits), np.int8, len(splits))
 
     def name(place: int) -> str:
         return str(names[place].as_py())
 
-    return ListedItems(len(listed), name, lambda place: FileReader(base / name(place)), codes, labels)
+    return ListedItems(len(listed), name, lambda place: FileReader(root / name(place)), codes, labels)
 
 
 @dataclass(frozen=True, slots=True)

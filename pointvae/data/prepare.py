@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -42,6 +43,9 @@ def prepare(
     licence: str | None = None,
     from_archive: str | Path | None = None,
     offline: bool = False,
+    label_column: str | None = None,
+    split_column: str | None = None,
+    points_column: str | None = None,
     engine: str = "local",
     timeout: float = 120.0,
     memory: float = 4.0,
@@ -74,6 +78,9 @@ def prepare(
         licence: the licence of the shapes, for the card.
         from_archive: where a named set's archive, or the folder it was unpacked into, already lies.
         offline: download nothing.
+        label_column: the column of classes, where a table or a Hugging Face data set has them.
+        split_column: the column of splits, likewise.
+        points_column: the column of clouds of a Hugging Face data set or of Parquet files.
         engine: ``local``, or a cluster: ``dask://HOST:PORT``, ``ray://HOST:PORT``, ``ray://auto``; its workers read
             the source and write the shards, so both must lie where all of them see it.
         timeout: seconds that reading and sampling one file may take.
@@ -92,6 +99,7 @@ def prepare(
     _check_options(up, points, normalize, seed, test_fraction, shapes_per_class, dtype, shard_size)
     limits = Limits(timeout, memory, retries)
     options = SourceOptions(seed, test_fraction, shapes_per_class, from_archive, offline, progress)
+    options = replace(options, label_column=label_column, split_column=split_column, points_column=points_column)
     check_target(folder)
     with open_source(source, options) as opened:
         up = up or opened.up

@@ -134,6 +134,9 @@ class SourceOptions:
         from_archive: where a named set already lies, packed or unpacked.
         offline: download nothing.
         progress: tell the person who waits what is going on.
+        label_column: the column of classes of a table; one with a usual name if None.
+        split_column: the column of splits of a table.
+        points_column: the column of clouds of a table.
     """
 
     seed: int = 0
@@ -142,6 +145,9 @@ class SourceOptions:
     from_archive: str | Path | None = None
     offline: bool = False
     progress: bool = False
+    label_column: str | None = None
+    split_column: str | None = None
+    points_column: str | None = None
 
 
 def fingerprint(parts: Sequence[tuple[str, int]]) -> str:

@@ -11,6 +11,7 @@ from pointvae.data.arrays import H5_SUFFIXES, open_h5, open_npz
 from pointvae.data.card import is_dataset
 from pointvae.data.folders import list_shapes, open_folder
 from pointvae.data.generated import open_procedural
+from pointvae.data.metadata import TABLE_ENDS
 from pointvae.data.named.opening import open_named
 from pointvae.data.named.registry import SETS
 from pointvae.data.readers import READERS
@@ -57,7 +58,7 @@ def open_source(source: str | Path, options: SourceOptions) -> Iterator[Source]:
     if path.is_dir():
         yield _open_directory(path, path.name if is_remote(path) else path.resolve().name, options)
     elif is_archive(path):
-        with unpacked(path, (*READERS, *H5_SUFFIXES)) as folder:
+        with unpacked(path, (*READERS, *H5_SUFFIXES, *TABLE_ENDS)) as folder:
             yield _open_directory(folder, path.name, options, wrapped=True)
     elif path.suffix.lower() == ".npz":
         yield open_npz(path, options)

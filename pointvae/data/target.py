@@ -70,6 +70,7 @@ def _compare(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
         what = {
             "fingerprint": "was prepared when the source had other files",
             "format": "was prepared by another version of pointvae",
+            "table": "was prepared with another table of classes",
             "source": f"was prepared from {old}, not from {new}",
         }.get(key, f"was prepared with --{key} {old}, not {new}")
         raise InputError(f"{folder}: {what}; remove it or choose another folder")
