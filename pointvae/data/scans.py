@@ -147,12 +147,12 @@ def _e57_stretches(file: Any, header: Any) -> Iterator[tuple[Floats, npt.NDArray
     reader = header.points.reader(targets)
     while left > 0 and (got := int(reader.read())) > 0:
         points = np.stack([buffers[name][:got] for name in names], axis=1).astype(np.float64)
-        dropped = ~np.isfinite(points).all(axis=1)
+        dropped = np.logical_not(np.isfinite(points).all(axis=1))
         if state in buffers:
-            dropped |= buffers[state][:got] != 0
+            dropped = np.logical_or(dropped, buffers[state][:got] != 0)
         if system == "spherical":
             points = _from_spherical(points)
-        yield points @ rotation.T + translation, dropped
+        yield points @ rotation.T + translation, np.asarray(dropped, bool)
         left -= got
     reader.close()
 

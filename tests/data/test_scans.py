@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from pointvae.data import scans
 from pointvae.data.clouds import count_points
@@ -171,11 +172,9 @@ def test_a_header_that_promises_more_points_than_the_file_holds_is_refused(tmp_p
 def test_the_scans_of_an_e57_stand_where_their_poses_put_them(tmp_path):
     rng = np.random.default_rng(0)
     one, two = rng.random((40, 3)), rng.random((30, 3))
-    half = np.sqrt(0.5)
-    path = write_e57(
-        tmp_path / "a.e57", [(one, [1, 0, 0, 0], FAR, None), (two, [half, 0, 0, half], FAR + EAST, None)]
-    )
-    turned = np.stack([-two[:, 1], two[:, 0], two[:, 2]], axis=1)  # a quarter about z
+    w, x, y, z = np.array([0.5, 0.1, -0.7, 0.3]) / np.linalg.norm([0.5, 0.1, -0.7, 0.3])
+    path = write_e57(tmp_path / "a.e57", [(one, [1, 0, 0, 0], FAR, None), (two, [w, x, y, z], FAR + EAST, None)])
+    turned = Rotation.from_quat([x, y, z, w]).apply(two)
     expected = np.concatenate([one, turned + EAST])
     np.testing.assert_allclose(read_file(path).vertices, expected - box_middle(expected), atol=1e-6)
     assert count_points(path) == 70
