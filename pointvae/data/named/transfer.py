@@ -162,8 +162,10 @@ def _receive(response: Any, part: Path, start: int, total: int | None, patience:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
                 raise  # this machine's disk
-            raise Cut(f"ended after {have:,} of {total or 'unknown'} bytes") from error
-    if total is not None and have != total:
+            raise Cut(
+                f"ended after {have:,} bytes" if total is None else f"ended after {have:,} of {total:,} bytes"
+            ) from error
+    if total is not None and have != total:  # urllib3 says so itself, unless it is told not to
         raise Cut(f"ended after {have:,} of {total:,} bytes")
 
 

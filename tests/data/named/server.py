@@ -23,6 +23,7 @@ class Place:
         etag: the version's name; None sends none.
         ranges: whether ``Range`` is honoured.
         cut: after how many bytes of each answer the connection ends, a list is used up answer by answer.
+        reset: whether such an end is a reset, not a close.
         slow: seconds between the parts that it sends.
         part: bytes of each part.
         stall: seconds of silence after the headers.
@@ -38,6 +39,7 @@ class Place:
     etag: str | None = '"one"'
     ranges: bool = True
     cut: list[int | None] = field(default_factory=list)
+    reset: bool = False
     slow: float = 0.0
     part: int = 1 << 14
     stall: float = 0.0
@@ -134,9 +136,10 @@ class Server:
             request.wfile.flush()
             log.sent += len(block)
             if cut is not None and at + place.part >= cut:
-                time.sleep(0.05)  # so that what was sent arrives before the connection ends
-                request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                request.connection.close()
+                if place.reset:
+                    time.sleep(0.05)  # so that what was sent arrives before the connection ends
+                    request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    request.connection.close()
                 return
             if place.slow:
                 time.sleep(place.slow)
