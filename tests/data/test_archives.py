@@ -6,6 +6,8 @@ import zipfile
 
 import pytest
 
+from pointvae.data import archives
+from pointvae.data.archives import Limits, copy_member, unpacked
 from pointvae.data.dataset import load_dataset
 from pointvae.data.prepare import prepare
 from pointvae.errors import InputError
@@ -116,3 +118,86 @@ def test_an_archive_too_large_for_the_disk_is_refused(tmp_path, scratch, monkeyp
     for name in ("a.zip", "a.tar"):
         with pytest.raises(InputError, match="TMPDIR"):
             prepare(pack(root, tmp_path / name, ""), tmp_path / "out")
+
+
+SMALL = Limits(members=20, ratio=50.0, harmless=1 << 16)
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.tar.xz"])
+@pytest.mark.parametrize("member", ["bed/x.off", "bed/x.jpg"])
+def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path, scratch, name, member):
+    """In a .tar even what is not wanted counts, for all of it has to be decompressed."""
+    zeros = b"0" * (4 << 20)
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(member, zeros)
+    else:
+        with tarfile.open(tmp_path / name, f"w:{name.rpartition('.')[2]}") as archive:
+            info = tarfile.TarInfo(member)
+            info.size = len(zeros)
+            archive.addfile(info, io.BytesIO(zeros))
+    if name.endswith(".zip") and member.endswith(".jpg"):
+        with unpacked(tmp_path / name, (".off",), SMALL) as folder:
+            assert list(folder.iterdir()) == []
+        return
+    with pytest.raises(InputError, match="made to fill disks"), unpacked(tmp_path / name, (".off",), SMALL):
+        pass
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_zip_whose_members_share_their_bytes_is_refused_before_any_is_written(tmp_path, scratch):
+    """The bomb of Fifield, "A better zip bomb", WOOT 2019: every entry points at one compressed body."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x00.off", b"0" * (1 << 20))
+        first = archive.infolist()[0]
+        for number in range(1, 20):
+            info = zipfile.ZipInfo(f"x{number:02d}.off")
+            for field in ("compress_type", "CRC", "compress_size", "file_size", "header_offset", "flag_bits"):
+                setattr(info, field, getattr(first, field))
+            archive.filelist.append(info)
+            archive.NameToInfo[info.filename] = info
+    with pytest.raises(InputError, match="made to fill disks"), unpacked(tmp_path / "a.zip", (".off",), SMALL):
+        pass
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar"])
+def test_an_archive_with_too_many_members_is_refused(tmp_path, scratch, name):
+    root = tmp_path / "root"
+    for number in range(21):
+        (root / "bed").mkdir(parents=True, exist_ok=True)
+        (root / "bed" / f"{number}.off").write_text(TRIANGLE)
+    pack(root, tmp_path / name, "")
+    with pytest.raises(InputError, match="more than 20 members"), unpacked(tmp_path / name, (".off",), SMALL):
+        pass
+    assert list(scratch.iterdir()) == []
+
+
+def test_the_limits_let_the_archives_of_the_field_pass():
+    """ModelNet40.zip: 2 GB and 12,431 members; ShapeNetCore v2: some 26 GB and half a million, 5 times as large."""
+    limits = archives.LIMITS
+    assert limits.members >= 10 * 500_000
+    assert limits.ratio >= 10 * 5
+
+
+def test_an_encrypted_member_is_told(tmp_path, scratch):
+    root = write_classes(tmp_path / "root", {"bed": 3})
+    path = pack(root, tmp_path / "a.zip", "")
+    data = bytearray(path.read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.find(mark)
+        while at >= 0:
+            data[at + offset] |= 1
+            at = data.find(mark, at + 4)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="is encrypted; unpack it yourself"):
+        prepare(path, tmp_path / "out")
+    assert list(scratch.iterdir()) == []
+
+
+def test_no_more_bytes_are_written_than_the_header_says(tmp_path):
+    copy_member(tmp_path, io.BytesIO(b"1234"), tmp_path / "a", 4)
+    assert (tmp_path / "a").read_bytes() == b"1234"
+    with pytest.raises(InputError, match="longer than its header says"):
+        copy_member(tmp_path, io.BytesIO(b"12345"), tmp_path / "b", 4)
+    assert (tmp_path / "b").stat().st_size <= 4
