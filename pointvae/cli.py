@@ -421,24 +421,39 @@ def embed(
     up: Literal["y", "z"] | None = None,
     split: str | None = None,
     batch_size: int = 64,
+    jobs: int = 1,
+    engine: str = "local",
     seed: int = 0,
 ) -> dict[str, Any]:
     """Write the latents of shapes.
 
     Args:
         run: the run folder.
-        input: a dataset folder, a mesh, a cloud, or a folder of them.
+        input: a dataset folder, a mesh, a cloud, or a folder of them; also an URL.
         out: .npz or .parquet: posterior mean and deviation, encoder features, labels, names.
         points: points of each shape that the model sees; those of the training unless given.
         up: the up axis of raw files; that of the training's source unless given.
         split: only this split of a dataset folder.
         batch_size: shapes a step.
+        jobs: processes; with 1 this one uses every core.
+        engine: local, or a cluster whose workers read the run and the input: dask://HOST:PORT, ray://HOST:PORT,
+            ray://auto.
         seed: what the sampling of points is drawn from.
     """
     from pointvae.evaluation.embedding import embed_to
 
     return embed_to(
-        run, input, out, points=points, up=up, split=split, batch_size=batch_size, seed=seed, progress=True
+        run,
+        input,
+        out,
+        points=points,
+        up=up,
+        split=split,
+        batch_size=batch_size,
+        jobs=jobs,
+        engine=engine,
+        seed=seed,
+        progress=True,
     )
 
 

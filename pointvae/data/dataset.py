@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,10 +97,8 @@ class ShapeDataset:
         Raises:
             InputError: there is no such split, a shard is damaged, or a cloud holds NaN or infinity.
         """
-        if split not in self.splits:
-            raise InputError(f"{self.path}: has no split {split!r}; it has {', '.join(self.splits)}")
         if split not in self._cache:
-            self._cache[split] = self._read(split)
+            self._cache[split] = read_shards(self.shards(split), self.card["pointvae"])
         return self._cache[split]
 
     def shards(self, split: str) -> SplitShards:
@@ -183,30 +181,39 @@ class ShapeDataset:
             if stream.read() != b"PAR1":
                 raise shards.damaged(path, "its footer is missing")
 
-    def _read(self, split: str) -> Shapes:
-        facts, mine = self.card["pointvae"], self.shards(split)
-        count = sum(mine.rows)
-        points = np.empty((count, self.points, 3), np.float32)
-        normals = np.empty_like(points) if facts["normals"] else None
-        labels = np.empty(count, np.int64) if self.classes else None
-        names: list[str] = []
-        factors: list[dict[str, float]] | None = [] if facts["factors"] else None
-        start = 0
-        for shard, table in enumerate(in_threads(mine.read, range(len(mine.files)))):
-            stop = start + mine.rows[shard]
-            points[start:stop] = mine.checked(shard, table)
-            try:
-                if normals is not None:
-                    normals[start:stop] = shards.cloud_array(table["normals"])
-                if labels is not None:
-                    labels[start:stop] = table["label"].to_numpy()
-                names += table["name"].to_pylist()
-                if factors is not None:
-                    factors += [json.loads(text) for text in table["factors"].to_pylist()]
-            except (KeyError, ValueError, AttributeError) as error:
-                raise shards.damaged(mine.path(shard), f"its columns are not those of the card: {error}") from error
-            start = stop
-        return Shapes(points, labels, names, list(self.classes), normals, factors)
+
+def read_shards(mine: SplitShards, card: Mapping[str, Any]) -> Shapes:
+    """The shapes of some shards.
+
+    Args:
+        mine: the shards.
+        card: what the dataset's card says of its columns: ``classes``, ``normals`` and ``factors``.
+
+    Raises:
+        InputError: a shard is damaged, or a cloud holds NaN or infinity.
+    """
+    count = sum(mine.rows)
+    points = np.empty((count, mine.points, 3), np.float32)
+    normals = np.empty_like(points) if card["normals"] else None
+    labels = np.empty(count, np.int64) if card["classes"] else None
+    names: list[str] = []
+    factors: list[dict[str, float]] | None = [] if card["factors"] else None
+    start = 0
+    for shard, table in enumerate(in_threads(mine.read, range(len(mine.files)))):
+        stop = start + mine.rows[shard]
+        points[start:stop] = mine.checked(shard, table)
+        try:
+            if normals is not None:
+                normals[start:stop] = shards.cloud_array(table["normals"])
+            if labels is not None:
+                labels[start:stop] = table["label"].to_numpy()
+            names += table["name"].to_pylist()
+            if factors is not None:
+                factors += [json.loads(text) for text in table["factors"].to_pylist()]
+        except (KeyError, ValueError, AttributeError) as error:
+            raise shards.damaged(mine.path(shard), f"its columns are not those of the card: {error}") from error
+        start = stop
+    return Shapes(points, labels, names, [str(name) for name in card["classes"]], normals, factors)
 
 
 def load_dataset(path: str | Path) -> ShapeDataset:

@@ -1,27 +1,67 @@
-"""`read_input`: whatever a user points at, as clouds that a trained model takes."""
+"""`open_input`: whatever a user points at, as clouds that a trained model takes, piece by piece."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from pointvae.data.card import MANIFEST, is_dataset, read_card
-from pointvae.data.dataset import Shapes, load_dataset
+from pointvae.data.card import MANIFEST, is_dataset
+from pointvae.data.clouds import count_points
+from pointvae.data.dataset import Shapes, load_dataset, read_shards
+from pointvae.data.folders import FileReader
 from pointvae.data.isolation import Limits
 from pointvae.data.parallel import progress_bar
-from pointvae.data.readers import READERS, read_file
-from pointvae.data.rows import Made, Settings, rows_in_order
-from pointvae.data.sampling import Normalize, Up, normalize_points, shape_rng, thin_index, to_cloud
-from pointvae.data.source import Item, Source, SourceOptions, check_counts
+from pointvae.data.readers import READERS
+from pointvae.data.reading import SplitShards
+from pointvae.data.rows import Made, Settings, make_rows
+from pointvae.data.sampling import Normalize, Up, normalize_points, shape_rng, thin_index
+from pointvae.data.source import MESH_POINTS, Item, Source, SourceOptions, check_counts
 from pointvae.data.sources import open_source
-from pointvae.engines import Serial, open_engine
+from pointvae.engines import Serial, in_order, open_engine
 from pointvae.errors import InputError
+from pointvae.places import here, is_remote, place
 
 logger = logging.getLogger(__name__)
+
+PIECE = 64
+"""Raw files of a piece: enough to keep a worker busy, few enough to spread."""
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Some shapes of an input, and why others of them cannot be used, a line each."""
+
+    shapes: Shapes
+    left_out: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """Clouds that are read a piece at a time, here or on a worker.
+
+    Attributes:
+        name: what to call it.
+        classes: the names of the classes; empty for unlabelled shapes.
+        points: points of each cloud.
+        count: how many shapes there are, those included that turn out to be of no use.
+        pieces: what reads each piece, in order.
+        parallel: whether reading can be sent to a worker.
+    """
+
+    name: str
+    classes: list[str]
+    points: int
+    count: int
+    pieces: Iterable[Callable[[], Piece]]
+    parallel: bool
 
 
 def read_input(
@@ -56,86 +96,148 @@ def read_input(
     Raises:
         InputError: nothing is there, the file is at fault, or a cloud holds fewer points than asked for.
     """
-    place = Path(path)
+    with (
+        open_input(path, points=points, seed=seed, up=up, normalize=normalize, split=split) as found,
+        open_engine("local", jobs) as engine,
+        progress_bar(progress, "reading", found.count) as advance,
+    ):
+        parts: list[Shapes] = []
+        reasons: list[str] = []
+        for piece in in_order((engine if found.parallel else Serial()).run(found.pieces)):
+            advance(len(piece.shapes) + len(piece.left_out))
+            warn_of(piece.left_out)
+            reasons += piece.left_out
+            if len(piece.shapes):
+                parts.append(piece.shapes)
+        check_any(found, len(parts), reasons)
+    return join(parts)
+
+
+def warn_of(reasons: Sequence[str]) -> None:
+    """Say in the log what had to be left out."""
+    for reason in reasons:
+        logger.warning("left out %s", reason)
+
+
+def check_any(found: Input, shapes: int, reasons: Sequence[str]) -> None:
+    """Refuse an input of which nothing could be used.
+
+    Raises:
+        InputError: with the first of the reasons.
+    """
+    if not shapes:
+        raise InputError(f"{found.name}: no shape can be used ({len(reasons)} left out); {reasons[0]}")
+
+
+@contextlib.contextmanager
+def open_input(
+    path: str | Path,
+    *,
+    points: int | None,
+    seed: int = 0,
+    up: Up = "z",
+    normalize: Normalize = "sphere",
+    split: str | None = None,
+) -> Iterator[Input]:
+    """What `read_input` reads, piece by piece, valid inside the ``with`` block; its arguments.
+
+    Raises:
+        InputError: nothing is there, a single file is at fault, or clouds hold fewer points than asked for.
+    """
+    where = place(path)
     if points is not None and points < 2:
         raise InputError(f"--points {points}: must be 2 or more")
-    if place.is_file() and place.suffix.lower() in READERS:
-        return _read_single(place, points, seed, up, normalize)
-    if place.is_dir() and (is_dataset(place) or (place / MANIFEST).is_file()):
+    if where.suffix.lower() in READERS and where.is_file():
+        with here(where) as file:
+            shapes = _read_single(where, file, points, seed, up, normalize)
+        yield Input(where.name, [], shapes.points.shape[1], 1, [functools.partial(Piece, shapes, [])], parallel=False)
+    elif where.is_dir() and (is_dataset(where) or (where / MANIFEST).is_file()):
         if up != "z":
-            raise InputError(f"{place}: a dataset folder is z up already; leave out --up {up}")
-        return _read_dataset(place, points, seed, normalize, split)
-    with open_source(place, SourceOptions(seed=seed, test_fraction=0)) as source:
-        count = source.points if points is None else points
-        check_counts(source, count, told=points is not None)
-        settings = Settings(count, up, normalize, seed, normals=False, dtype="float32")
-        return _read_source(source, settings, split, jobs, progress)
+            raise InputError(f"{where}: a dataset folder is z up already; leave out --up {up}")
+        yield _of_dataset(where, points, seed, normalize, split)
+    else:
+        with open_source(path, SourceOptions(seed=seed, test_fraction=0)) as source:
+            count = source.points if points is None else points
+            check_counts(source, count, told=points is not None)
+            yield _of_source(source, Settings(count, up, normalize, seed, normals=False, dtype="float32"), split)
 
 
-def _read_single(place: Path, points: int | None, seed: int, up: Up, normalize: Normalize) -> Shapes:
-    try:
-        geometry = read_file(place)
-        count = points or 2048
-        if points is None and geometry.faces is None:
-            count = len(geometry.vertices)
-        cloud, _ = to_cloud(geometry, points=count, up=up, normalize=normalize, rng=shape_rng(seed, place.name))
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from error
-    return Shapes(cloud[None], None, [place.name], [])
+def _read_single(where: Path, file: Path, points: int | None, seed: int, up: Up, normalize: Normalize) -> Shapes:
+    count = points or (count_points(file) or MESH_POINTS)
+    settings = Settings(count, up, normalize, seed, normals=False, dtype="float32")
+    (row,) = make_rows([Item(where.name, "test", None, FileReader(file))], settings, Limits())
+    if isinstance(row, str):
+        raise InputError(f"{where}: {row}")
+    return Shapes(row.points[None], None, [where.name], [])
 
 
-def _read_dataset(place: Path, points: int | None, seed: int, normalize: Normalize, split: str | None) -> Shapes:
-    facts = read_card(place)["pointvae"]
-    dataset = load_dataset(place)
-    splits = dataset.splits if split is None else [split]
-    shapes = join([dataset[name] for name in splits])
+def _of_dataset(where: Path, points: int | None, seed: int, normalize: Normalize, split: str | None) -> Input:
+    dataset = load_dataset(where if is_remote(where) else where.absolute())
     count = dataset.points if points is None else points
     if count > dataset.points:
         raise InputError(
-            f"{place}: its clouds hold {dataset.points} points, fewer than the {count} asked for; "
+            f"{where}: its clouds hold {dataset.points} points, fewer than the {count} asked for; "
             f"use --points {dataset.points} or fewer, or prepare it anew with --points {count}"
         )
+    facts = dataset.card["pointvae"]
+    columns = {name: facts[name] for name in ("classes", "normals", "factors")}
+    again: Normalize = normalize if facts["normalize"] != normalize else "none"
+    shards = [dataset.shards(name) for name in (dataset.splits if split is None else [split])]
+    pieces = (
+        functools.partial(_read_shard, some.only(shard), columns, count, seed, again)
+        for some in shards
+        for shard in range(len(some.files))
+    )
+    return Input(where.name, dataset.classes, count, sum(sum(some.rows) for some in shards), pieces, parallel=True)
+
+
+def _read_shard(shard: SplitShards, columns: dict[str, Any], count: int, seed: int, normalize: Normalize) -> Piece:
+    shapes = read_shards(shard, columns)
     clouds, normals = shapes.points, shapes.normals
-    if count < dataset.points:
+    if count < shard.points:
         rngs = (shape_rng(seed, name) for name in shapes.names)
-        chosen = np.stack([thin_index(dataset.points, count, rng) for rng in rngs])[..., None]
+        chosen = np.stack([thin_index(shard.points, count, rng) for rng in rngs])[..., None]
         clouds = np.take_along_axis(clouds, chosen, axis=1)
         normals = None if normals is None else np.take_along_axis(normals, chosen, axis=1)
-    if facts["normalize"] != normalize and normalize != "none":
+    if normalize != "none":
         clouds = np.stack([normalize_points(cloud, normalize) for cloud in clouds])
-    return dataclasses.replace(shapes, points=clouds, normals=normals)
+    return Piece(dataclasses.replace(shapes, points=clouds, normals=normals), [])
 
 
-def _read_source(source: Source, settings: Settings, split: str | None, jobs: int, progress: bool) -> Shapes:
-    items = [item for item in source.items if split in (None, item.split)]
+def _of_source(source: Source, settings: Settings, split: str | None) -> Input:
+    items: Sequence[Item] = source.items
+    if split is not None:
+        items = [item for item in source.items if item.split == split]
     if not items:
         there = ", ".join(dict.fromkeys(item.split for item in source.items)) or "no shapes"
         raise InputError(f"{source.name}: has no split {split!r}; it has {there}")
     for skipped in source.skipped:
         logger.warning("left out %s: %s", skipped["file"], skipped["why"])
+    limits = Limits() if source.isolated else None
+    pieces = (
+        functools.partial(_read_items, list(items[start : start + PIECE]), settings, limits, source.classes)
+        for start in range(0, len(items), PIECE)
+    )
+    return Input(source.name, source.classes, settings.points, len(items), pieces, source.parallel)
+
+
+def _read_items(items: list[Item], settings: Settings, limits: Limits | None, classes: list[str]) -> Piece:
     made: list[Made] = []
     kept: list[Item] = []
     reasons: list[str] = []
-    limits = Limits() if source.isolated else None
-    with open_engine("local", jobs) as engine, progress_bar(progress, "reading", len(items)) as advance:
-        rows = rows_in_order(items, settings, engine if source.parallel else Serial(), limits)
-        for item, row in zip(items, rows, strict=True):
-            advance()
-            if isinstance(row, Made):
-                made.append(row)
-                kept.append(item)
-            else:
-                reasons.append(f"{item.name}: {row}")
-                logger.warning("left out %s", reasons[-1])
-    if not made:
-        raise InputError(f"{source.name}: no shape can be used ({len(reasons)} left out); {reasons[0]}")
-    labels = np.array([item.label for item in kept], np.int64) if source.classes else None
-    points = np.stack([row.points for row in made])
-    return Shapes(points, labels, [item.name for item in kept], source.classes)
+    for item, row in zip(items, make_rows(items, settings, limits), strict=True):
+        if isinstance(row, Made):
+            made.append(row)
+            kept.append(item)
+        else:
+            reasons.append(f"{item.name}: {row}")
+    labels = np.array([item.label for item in kept], np.int64) if classes else None
+    points = np.stack([row.points for row in made]) if made else np.empty((0, settings.points, 3), np.float32)
+    return Piece(Shapes(points, labels, [item.name for item in kept], classes), reasons)
 
 
 def join(parts: Sequence[Shapes]) -> Shapes:
-    """The shapes of several splits of one dataset, one after the other."""
+    """The shapes of several pieces of one input, one after the other."""
     if len(parts) == 1:
         return parts[0]
     first = parts[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 import time
@@ -43,6 +44,10 @@ class SplitShards:
     files: tuple[str, ...]
     rows: tuple[int, ...]
     points: int
+
+    def only(self, shard: int) -> SplitShards:
+        """One of the shards alone."""
+        return dataclasses.replace(self, files=(self.files[shard],), rows=(self.rows[shard],))
 
     def path(self, shard: int) -> Path:
         """Where a shard lies."""

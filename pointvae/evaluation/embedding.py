@@ -1,24 +1,43 @@
-"""Latents as files: one row for each shape."""
+"""Latents as files: one row for each shape, made piece by piece, here or on a cluster."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pointvae.data.dataset import Shapes
+from pointvae.data.inputs import Input, Piece, check_any, warn_of
+from pointvae.data.parallel import progress_bar
 from pointvae.data.sampling import Up
+from pointvae.data.shards import sha256
+from pointvae.engines import Serial, in_order, open_engine
 from pointvae.errors import InputError
 from pointvae.evaluation.features import Codes, encode, to_best_device
-from pointvae.evaluation.inputs import read_for_run
+from pointvae.evaluation.inputs import open_for_run
 from pointvae.evaluation.work import Work
-from pointvae.hub import from_pretrained, read_run_config
+from pointvae.hub import WEIGHTS, from_pretrained, read_run_config
+from pointvae.models.vae import PointVAE
+from pointvae.places import place
 from pointvae.version import __version__
 from pointvae.writing import whole_file
 
 SUFFIXES = (".npz", ".parquet")
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """The codes of a piece of an input: of the shapes that could be read, with their names and labels [n]."""
+
+    codes: Codes | None
+    names: list[str]
+    labels: list[int] | None
+    left_out: list[str]
 
 
 def embed_to(
@@ -30,6 +49,8 @@ def embed_to(
     up: Up | None = None,
     split: str | None = None,
     batch_size: int = 64,
+    jobs: int = 1,
+    engine: str = "local",
     seed: int = 0,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -37,16 +58,19 @@ def embed_to(
 
     ``.npz`` holds ``posterior_mean`` and ``posterior_std`` (n, D), ``features`` of the encoder (n, F), ``labels``
     (n,; -1 without classes), ``names`` (n,) and ``classes``. ``.parquet`` has the columns ``name``, ``label``,
-    ``class``, ``posterior_mean``, ``posterior_std`` and ``features``, the vectors as lists of fixed size.
+    ``class``, ``posterior_mean``, ``posterior_std`` and ``features``, the vectors as lists of fixed size; it is
+    written as the shapes are read, so that any number of them fits into memory.
 
     Args:
         run: the run folder.
-        input_path: a dataset folder, a mesh, a cloud, or a folder of them.
-        out: the file; its suffix is the format.
+        input_path: a dataset folder, a mesh, a cloud, or a folder of them; also an URL.
+        out: the file; its suffix is the format; also an URL.
         points: points of each shape; those of the training run when absent.
         up: the up axis of raw files; that of the run's own source when absent.
         split: only this split of a dataset; all when absent.
         batch_size: shapes a step.
+        jobs: processes; with 1 this one uses every core.
+        engine: ``local``, or a cluster as for `prepare`, whose workers read the run and the input.
         seed: of the sampling of points.
         progress: show bars on stderr.
 
@@ -56,57 +80,119 @@ def embed_to(
     Raises:
         InputError: the run, the input, an option or ``out`` is at fault; nothing was written.
     """
-    out = Path(out)
-    if out.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{out}: unknown format {out.suffix!r}; choose from {', '.join(SUFFIXES)}")
+    target = place(out)
+    if target.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{out}: unknown format {target.suffix!r}; choose from {', '.join(SUFFIXES)}")
     config = read_run_config(run)
-    model = to_best_device(from_pretrained(run))
-    shapes = read_for_run(config, input_path, points=points, up=up, split=split, seed=seed, progress=progress)
-    codes = encode(model, shapes, work=Work(batch_size, progress=progress))
-    with whole_file(out) as temporary:
-        if out.suffix.lower() == ".npz":
-            _write_npz(temporary, shapes, codes)
-        else:
-            facts = {"run": Path(run).resolve().name, "seed": seed, "version": __version__}
-            _write_parquet(temporary, shapes, codes, facts)
+    model = from_pretrained(run)
+    Work(batch_size)
+    facts = {"run": Path(run).resolve().name, "seed": seed, "version": __version__}
+    write = _write_npz if target.suffix.lower() == ".npz" else _write_parquet
+    with (
+        open_for_run(config, input_path, points=points, up=up, split=split, seed=seed) as found,
+        open_engine(engine, jobs) as cluster,
+        progress_bar(progress, "encoding shapes", found.count) as advance,
+    ):
+        used = cluster if found.parallel else Serial()
+        threads = -1 if isinstance(used, Serial) else 1
+        of_run = functools.partial(
+            _embed, str(Path(run).absolute()), sha256(Path(run) / WEIGHTS), batch_size, threads
+        )
+        rows = in_order(used.run(functools.partial(of_run, piece) for piece in found.pieces))
+        with whole_file(target) as temporary:
+            shapes, features = write(temporary, _checked(rows, found, advance), found, facts)
     return {
-        "shapes": len(shapes),
-        "latent_dim": codes.posterior_mean.shape[1],
-        "features": codes.encoder.shape[1],
-        "points": shapes.points.shape[1],
+        "shapes": shapes,
+        "latent_dim": model.latent_dim,
+        "features": features,
+        "points": found.points,
         "out": str(out),
     }
 
 
-def _write_npz(path: Path, shapes: Shapes, codes: Codes) -> None:
+def _embed(run: str, weights: str, batch_size: int, threads: int, piece: Callable[[], Piece]) -> Embedded:
+    read = piece()
+    shapes = read.shapes
+    if not len(shapes):
+        return Embedded(None, [], None, read.left_out)
+    codes = encode(_model(run, weights), shapes, work=Work(batch_size, jobs=threads))
+    labels = None if shapes.labels is None else shapes.labels.tolist()
+    return Embedded(codes, shapes.names, labels, read.left_out)
+
+
+@functools.lru_cache(maxsize=2)
+def _model(run: str, weights: str) -> PointVAE:
+    """A run's model, loaded once by each worker; another one once its weights have changed."""
+    if sha256(Path(run) / WEIGHTS) != weights:
+        raise InputError(f"{run}: this worker sees other weights than the process that it works for")
+    return to_best_device(from_pretrained(run))
+
+
+def _checked(rows: Iterator[Embedded], found: Input, advance: Callable[..., None]) -> Iterator[Embedded]:
+    """The pieces that hold something.
+
+    Raises:
+        InputError: none does.
+    """
+    reasons: list[str] = []
+    shapes = 0
+    for row in rows:
+        warn_of(row.left_out)
+        reasons += row.left_out
+        advance(len(row.names) + len(row.left_out))
+        if row.codes is not None:
+            shapes += len(row.names)
+            yield row
+    check_any(found, shapes, reasons)
+
+
+def _write_npz(path: Path, rows: Iterator[Embedded], found: Input, facts: dict[str, Any]) -> tuple[int, int]:
+    parts = list(rows)
+    codes = [part.codes for part in parts if part.codes is not None]
+    names = [name for part in parts for name in part.names]
+    labels = [label for part in parts for label in part.labels or [-1] * len(part.names)]
     with path.open("wb") as file:
         np.savez(
             file,
-            posterior_mean=codes.posterior_mean,
-            posterior_std=codes.posterior_std,
-            features=codes.encoder,
-            labels=np.full(len(shapes), -1) if shapes.labels is None else shapes.labels,
-            names=np.array(shapes.names, dtype=np.str_),
-            classes=np.array(shapes.classes, dtype=np.str_),
+            posterior_mean=np.concatenate([part.posterior_mean for part in codes]),
+            posterior_std=np.concatenate([part.posterior_std for part in codes]),
+            features=np.concatenate([part.encoder for part in codes]),
+            labels=np.array(labels),
+            names=np.array(names, dtype=np.str_),
+            classes=np.array(found.classes, dtype=np.str_),
         )
+    return len(names), codes[0].encoder.shape[1]
 
 
-def _write_parquet(path: Path, shapes: Shapes, codes: Codes, facts: dict[str, Any]) -> None:
-    import pyarrow as pa
+def _write_parquet(path: Path, rows: Iterator[Embedded], found: Input, facts: dict[str, Any]) -> tuple[int, int]:
     import pyarrow.parquet as pq
 
-    known = shapes.labels is not None
-    labels: list[int | None] = [None] * len(shapes) if shapes.labels is None else shapes.labels.tolist()
+    shapes, features, notes = 0, 0, {"pointvae": json.dumps(facts)}
+    with contextlib.ExitStack() as stack:
+        writer = None
+        for row in rows:
+            table = _table(row, found.classes).replace_schema_metadata(notes)
+            writer = writer or stack.enter_context(pq.ParquetWriter(path, table.schema))
+            writer.write_table(table)
+            shapes, features = shapes + len(row.names), table["features"].type.list_size
+    return shapes, features
+
+
+def _table(row: Embedded, classes: list[str]) -> Any:
+    """The columns of one piece, an Arrow table."""
+    import pyarrow as pa
+
+    assert row.codes is not None
+    labels: list[int | None] = [None] * len(row.names) if row.labels is None else list(row.labels)
     columns = {
-        "name": pa.array(shapes.names, pa.string()),
+        "name": pa.array(row.names, pa.string()),
         "label": pa.array(labels, pa.int64()),
-        "class": pa.array([shapes.classes[k] if known and k is not None else None for k in labels], pa.string()),
+        "class": pa.array([None if label is None else classes[label] for label in labels], pa.string()),
     }
     for name, values in (
-        ("posterior_mean", codes.posterior_mean),
-        ("posterior_std", codes.posterior_std),
-        ("features", codes.encoder),
+        ("posterior_mean", row.codes.posterior_mean),
+        ("posterior_std", row.codes.posterior_std),
+        ("features", row.codes.encoder),
     ):
         columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel(), pa.float32()), values.shape[1])
-    table = pa.table(columns).replace_schema_metadata({"pointvae": json.dumps(facts)})
-    pq.write_table(table, path)
+    return pa.table(columns)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from pointvae.data.card import is_dataset
 from pointvae.data.dataset import Shapes, load_dataset
-from pointvae.data.inputs import read_input
+from pointvae.data.inputs import Input, open_input, read_input
 from pointvae.data.sampling import Up
 from pointvae.evaluation.probes import default_points
+from pointvae.places import place
 
 
 def read_for_run(
@@ -36,18 +38,32 @@ def read_for_run(
     Raises:
         InputError: nothing is there, or it cannot be used.
     """
+    return read_input(path, **_as_trained(config, path, points, up), split=split, seed=seed, progress=progress)
+
+
+def open_for_run(
+    config: dict[str, Any],
+    path: str | Path,
+    *,
+    points: int | None = None,
+    up: Up | None = None,
+    split: str | None = None,
+    seed: int = 0,
+) -> contextlib.AbstractContextManager[Input]:
+    """What `read_for_run` reads, piece by piece; its arguments.
+
+    Raises:
+        InputError: nothing is there, or it cannot be used.
+    """
+    return open_input(path, **_as_trained(config, path, points, up), split=split, seed=seed)
+
+
+def _as_trained(config: dict[str, Any], path: str | Path, points: int | None, up: Up | None) -> dict[str, Any]:
     preparation = config.get("preparation") or {}
     count = points if points is not None else config.get("points")
-    if is_dataset(Path(path)):
+    if is_dataset(place(path)):
         preparation = {**preparation, "up": "z"}
         if points is None:
             count = default_points(config, load_dataset(path))
-    return read_input(
-        path,
-        points=count,
-        seed=seed,
-        up=up or preparation.get("up", "z"),
-        normalize=preparation.get("normalize", "sphere"),
-        split=split,
-        progress=progress,
-    )
+    up = up or preparation.get("up", "z")
+    return {"points": count, "up": up, "normalize": preparation.get("normalize", "sphere")}

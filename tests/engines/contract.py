@@ -23,7 +23,7 @@ def check(engine: Engine, folder: Path) -> None:
     )
     slow_first = [functools.partial(wait_then, 0, 0.5), *(functools.partial(wait_then, n, 0.0) for n in range(1, 6))]
     assert list(in_order(engine.run(slow_first))) == list(range(6))
-    with pytest.raises(InputError, match="^shape 3: mend it$"):
+    with pytest.raises(InputError, match=r"^shape 3: mend it$"):
         list(engine.run([functools.partial(refuse, 3)]))
     with pytest.raises(ZeroDivisionError, match="a fault of ours"):
         list(engine.run([functools.partial(fail, 1)]))

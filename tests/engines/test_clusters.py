@@ -12,9 +12,12 @@ import pytest
 from pointvae.data.prepare import prepare
 from pointvae.engines import open_engine
 from pointvae.errors import InputError
+from pointvae.evaluation.embedding import embed_to
+from pointvae.hub import save_pretrained
 from tests.data.files import child, folder_bytes, write_classes
 from tests.engines.calls import die, die_once, square
 from tests.engines.contract import check
+from tests.evaluation.shapes import make_model
 
 pytestmark = [
     pytest.mark.slow,
@@ -23,7 +26,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-LOCAL = ("dask://local", "ray://local")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def test_a_worker_that_dies_loses_nothing(engine_name, tmp_path):
 
 
 def test_a_call_that_ends_every_worker_is_told_of_in_one_line(engine_name):
-    with open_engine(engine_name) as engine, pytest.raises(InputError, match="one call ended .* workers") as caught:
+    with open_engine(engine_name) as engine, pytest.raises(InputError, match=r"one call ended .* workers") as caught:
         list(engine.run([die]))
     assert "\n" not in str(caught.value)
 
@@ -81,6 +83,14 @@ def test_a_cluster_writes_the_bytes_that_one_process_writes(engine_name, boxes, 
     prepare(boxes, tmp_path / "here", points=64, shard_size=8)
     prepare(boxes, tmp_path / "there", points=64, shard_size=8, engine=engine_name)
     assert folder_bytes(tmp_path / "here") == folder_bytes(tmp_path / "there")
+
+
+def test_a_cluster_embeds_as_one_process_does(engine_name, tmp_path):
+    prepare("procedural", tmp_path / "set", points=64, shapes_per_class=2, shard_size=8)
+    save_pretrained(make_model(), tmp_path / "run", {"points": 32})
+    for name in ("local", engine_name):
+        embed_to(tmp_path / "run", tmp_path / "set", tmp_path / f"{name[:3]}.parquet", engine=name)
+    assert (tmp_path / "loc.parquet").read_bytes() == (tmp_path / f"{engine_name[:3]}.parquet").read_bytes()
 
 
 def children_of_a_cluster(engine_name: str) -> list[int]:

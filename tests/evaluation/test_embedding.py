@@ -10,6 +10,7 @@ from pointvae.data.dataset import load_dataset
 from pointvae.errors import InputError
 from pointvae.evaluation.embedding import embed_to
 from pointvae.hub import from_pretrained, save_pretrained
+from tests.data.files import write_classes
 from tests.evaluation.shapes import CLASSES, make_model
 
 PLY = "ply\nformat ascii 1.0\nelement vertex 4\nproperty float x\nproperty float y\nproperty float z\nend_header\n"
@@ -114,3 +115,33 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_written(
     with pytest.raises(InputError, match=message):
         embed_to(run_folder, dataset_folder, tmp_path / out, **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_processes_and_pieces_change_no_digit(run_folder, dataset_folder, tmp_path):
+    for name, jobs in (("one", 1), ("two", 2)):
+        embed_to(run_folder, dataset_folder, tmp_path / f"{name}.parquet", jobs=jobs)
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+    whole = pq.read_table(tmp_path / "one.parquet")
+    dataset = load_dataset(dataset_folder)
+    assert whole["name"].to_pylist() == [name for split in dataset.splits for name in dataset[split].names]
+
+
+def test_files_of_no_use_are_left_out_by_name_and_the_rest_goes_on(run_folder, tmp_path, caplog):
+    root = write_classes(tmp_path / "meshes", {"bed": 3, "chair": 2})
+    (root / "bed" / "shape_01.off").write_bytes(b"")
+    found = embed_to(run_folder, root, tmp_path / "a.parquet", points=24)
+    assert found["shapes"] == 4
+    assert pq.read_table(tmp_path / "a.parquet")["class"].to_pylist() == ["bed", "bed", "chair", "chair"]
+    assert "left out bed/shape_01.off: the file is empty" in caplog.text
+    for path in root.rglob("*.off"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"meshes: no shape can be used \(5 left out\); bed/shape_00"):
+        embed_to(run_folder, root, tmp_path / "b.parquet", points=24)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "meshes"]
+
+
+def test_a_worker_does_not_use_weights_that_have_changed_since(run_folder):
+    from pointvae.evaluation.embedding import _model
+
+    with pytest.raises(InputError, match="other weights"):
+        _model(str(run_folder), "0" * 64)
