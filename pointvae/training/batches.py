@@ -19,7 +19,6 @@ MAX_HELD = 4_096
 """Shapes held out at most: they stay in memory, and tell a mean to within a few per cent of one spread."""
 
 HELD_BATCH = 256  # shapes that every process can hold at once where nothing is kept for a way back
-OTHER_DATA = "--resume: the checkpoint stands within an epoch over other shapes, or another order of them"
 
 
 class CloudDataset(Dataset[Tensor]):
@@ -67,7 +66,7 @@ class EpochLoader:
         self.order, self.world_size = order, world_size
         self.batch_size = order.share(batch_size, world_size)
         self._batches = batches(self.batch_size)
-        self._epoch = self._start = self._done = 0
+        self._epoch = self._start = 0
 
     @property
     def sampler(self) -> EpochLoader:
@@ -82,32 +81,33 @@ class EpochLoader:
         return len(self.order) // (self.batch_size * self.world_size)
 
     def __iter__(self) -> Iterator[Tensor]:
-        # The first batch is asked for after `set_epoch`, the iterator itself before it.
-        self._done, self._start = self._start, 0
-        for batch in self._batches(self._epoch, self._done):
-            self._done += 1  # nobody fetches ahead of the steps: Lightning does not where the length is known
-            yield batch
+        # Lightning asks for the iterator before it tells the epoch, and for the first batch after that.
+        start, self._start = self._start, 0
+        yield from self._batches(self._epoch, start)
 
-    def state_dict(self) -> dict[str, Any]:
-        """How many shapes of the epoch all processes have seen, and of which order."""
+    def position(self, batches: int) -> dict[str, Any]:
+        """What a checkpoint keeps after so many batches of an epoch: how many shapes all processes have seen."""
         batch = self.batch_size * self.world_size
-        return {"shapes_seen": self._done * batch, "batch": batch, "order": self.order.key}
+        return {"shapes_seen": batches * batch, "batch": batch, "order": self.order.key}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def go_on(self, position: dict[str, Any]) -> None:
         """Begin the next iteration where a checkpoint stood.
 
         Raises:
             InputError: the checkpoint stands in another order, or among batches of another size.
         """
-        if state["order"] != self.order.key:
-            raise InputError(f"{OTHER_DATA}; give the data that the run was trained on, or choose another folder")
-        batch = self.batch_size * self.world_size
-        if state["batch"] != batch:
+        if position["order"] != self.order.key:
             raise InputError(
-                f"--resume: the checkpoint stands within an epoch of {state['batch']} shapes a step over all "
+                "--resume: the checkpoint stands within an epoch over other shapes, or other shards of them; give "
+                "the data that the run was trained on, or choose another folder"
+            )
+        batch = self.batch_size * self.world_size
+        if position["batch"] != batch:
+            raise InputError(
+                f"--resume: the checkpoint stands within an epoch of {position['batch']} shapes a step over all "
                 f"devices, and now there are {batch}; give as many devices as before until the epoch's end"
             )
-        self._start = int(state["shapes_seen"]) // batch
+        self._start = int(position["shapes_seen"]) // batch
 
 
 def from_memory(points: npt.NDArray[np.float32], order: Order, rank: int, world_size: int, share: int) -> Batches:

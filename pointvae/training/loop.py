@@ -7,13 +7,14 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import ECONNABORTED
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointvae.errors import InputError
 from pointvae.hub import save_pretrained
 from pointvae.models.vae import PointVAE
-from pointvae.processes import as_launched, is_main_process, launcher
+from pointvae.processes import as_launched, is_lost_process, is_main_process, launcher
 from pointvae.training.run_folder import CHECKPOINT, write_config, write_model_card
 from pointvae.version import __version__
 
@@ -33,13 +34,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 MACHINE = ("accelerator", "devices", "strategy", "num_nodes", "precision")
 CHECKPOINT_EVERY = 1_000  # steps
+OBSERVER = "lightning.fabric.strategies.launchers.subprocess_script"  # says which process ended before it ends all
 ADVICE = (
     ".*does not have many workers.*",
     ".*GPU available but not used.*",
     ".*treespec, LeafSpec.*",
     ".*have no `val_dataloader`.*",
     ".*in eval mode at the start of training.*",
-    "Checkpoint directory .* exists and is not empty.*",
+    ".*dataloader is not resumable.*",  # ours is, see checkpoints.py
 )
 
 
@@ -104,6 +106,7 @@ def train(
         InputError: Lightning refuses the machine's settings, and nothing was written; or a shard could no longer be
             read, and the last checkpoint stands.
         KeyboardInterrupt: on Ctrl-C, with how to go on.
+        ConnectionAbortedError: another process of the training ended.
     """
     from pointvae.training.callbacks import last_metrics
     from pointvae.training.checkpoints import Checkpoints
@@ -127,10 +130,14 @@ def train(
             if not trainer.interrupted:
                 raise
             told = f"interrupted in epoch {trainer.current_epoch + 1} of {config['epochs']}"
-            kept = "starts anew: there is no checkpoint yet"
-            if checkpoints.step is not None:
-                kept = f"goes on from the last checkpoint, after step {checkpoints.step}"
-            raise KeyboardInterrupt(f"{told}; the same command with --resume {kept}") from None
+            raise KeyboardInterrupt(f"{told}; {_way_on(checkpoints)}") from None
+        except RuntimeError as error:
+            if not is_lost_process(error):
+                raise
+            told = (
+                f"another of its {trainer.world_size} processes ended, and so does this one; {_way_on(checkpoints)}"
+            )
+            raise ConnectionAbortedError(ECONNABORTED, told, str(run)) from error
     model = module.model.eval()
     metrics = last_metrics(run)
     if trainer.is_global_zero:
@@ -138,6 +145,13 @@ def train(
         save_pretrained(model, run, whole)
         write_model_card(run, {"model_class": type(model).__name__, "model": model.config, **whole}, metrics)
     return Run(run, model, metrics)
+
+
+def _way_on(checkpoints: Checkpoints) -> str:
+    kept = "starts anew: there is no checkpoint yet"
+    if checkpoints.step is not None:
+        kept = f"goes on from the last checkpoint, after step {checkpoints.step}"
+    return f"the same command with --resume {kept}"
 
 
 def _trainer(run: Path, epochs: int, machine: dict[str, Any], checkpoints: Checkpoints, progress: bool) -> Trainer:
@@ -179,10 +193,10 @@ def _tensorboard(run: Path) -> Logger | bool:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Lightning's advice about loaders and devices from drowning our own words."""
-    names = ("lightning.pytorch", "lightning.fabric")
-    levels = {name: logging.getLogger(name).level for name in names}
-    for name in names:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    wanted = {"lightning.pytorch": logging.ERROR, "lightning.fabric": logging.ERROR, OBSERVER: logging.INFO}
+    levels = {name: logging.getLogger(name).level for name in wanted}
+    for name, level in wanted.items():
+        logging.getLogger(name).setLevel(level)
     try:
         with warnings.catch_warnings():
             for message in ADVICE:
