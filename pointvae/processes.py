@@ -72,6 +72,13 @@ def starts_alone() -> bool:
     return launcher() is not None or is_main_process()
 
 
+def is_lost_process(error: RuntimeError) -> bool:
+    """Whether torch failed because a process that it spoke with is no more."""
+    from torch import distributed
+
+    return "gloo/transport" in str(error) or (distributed.is_available() and isinstance(error, distributed.DistError))
+
+
 def as_launched(machine: Mapping[str, Any]) -> dict[str, Any]:
     """Lightning's settings, with the devices and machines of the launcher where one started this process.
 

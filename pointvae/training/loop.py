@@ -134,10 +134,8 @@ def train(
         except RuntimeError as error:
             if not is_lost_process(error):
                 raise
-            told = (
-                f"another of its {trainer.world_size} processes ended, and so does this one; {_way_on(checkpoints)}"
-            )
-            raise ConnectionAbortedError(ECONNABORTED, told, str(run)) from error
+            ended = f"another of its {trainer.world_size} processes ended, and this one with it"
+            raise ConnectionAbortedError(ECONNABORTED, f"{ended}; {_way_on(checkpoints)}", str(run)) from error
     model = module.model.eval()
     metrics = last_metrics(run)
     if trainer.is_global_zero:
