@@ -199,6 +199,15 @@ def test_a_mirror_that_fails_is_told_and_the_next_one_is_asked(server, folder, p
     assert whole(folder)
 
 
+def test_a_wrong_file_is_not_gone_on_from(server, folder):
+    server.places["/a"] = Place(OTHER)
+    refused(server, folder, "/a")
+    assert list(folder.iterdir()) == []
+    server.places["/a"] = Place(BODY)
+    get(server, folder, "/a")
+    assert whole(folder)
+
+
 def test_every_mirror_that_failed_is_named_in_order(server, folder):
     server.places["/b"] = Place(OTHER)
     said = refused(server, folder, "/absent", "/b", "http://localhost:9/c")
