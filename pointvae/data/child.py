@@ -128,6 +128,8 @@ class Child:
             raise CrashError("an answer that makes no sense")
         if kind == "why":
             return text
+        if kind == "crash":
+            raise CrashError(text)
         if kind == "input":
             raise InputError(text)
         if kind == "bug":

@@ -5,6 +5,7 @@ Run as ``python -m pointvae.data.isolated`` by `isolation.Isolation`, and by nob
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -42,6 +43,7 @@ def serve(line: socket.socket, memory: int, seconds: float) -> None:
         seconds: how long one call may take, if the parent is no longer there to stop it.
     """
     _send(line, 0, {"ready": True}, [])
+    _hush()
     with line.makefile("rb") as requests:
         while head := requests.read(REQUEST.size):
             number, length = REQUEST.unpack(head)
@@ -68,6 +70,8 @@ def _run(request: bytes) -> tuple[dict[str, Any], list[Any]]:
         return {"input": str(error)}, []
     except Exception:  # a fault of ours: the parent raises it, with this text
         return {"bug": traceback.format_exc()[-LONGEST:]}, []
+    except BaseException as error:  # SystemExit, and the panics of libraries in Rust
+        return {"crash": type(error).__name__}, []
 
 
 def _told(call: Callable[[], Any]) -> tuple[dict[str, Any], list[Any]]:
@@ -82,6 +86,14 @@ def _told(call: Callable[[], Any]) -> tuple[dict[str, Any], list[Any]]:
 def _send(line: socket.socket, number: int, answer: dict[str, Any], arrays: list[Any]) -> None:
     text = json.dumps(answer).encode()
     line.sendall(b"".join([ANSWER.pack(MARK, number, len(text)), text, *(array.tobytes() for array in arrays)]))
+
+
+def _hush() -> None:
+    """Send what libraries print when they fail nowhere: the file is named, with the reason, by the parent."""
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
 
 
 def _enter(folder: str | None) -> None:

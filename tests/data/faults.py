@@ -89,6 +89,7 @@ def chatter(settings: Settings) -> Made:
     sys.stdout.write("garbage from Python")
     sys.stdout.flush()
     os.write(1, b"garbage from a library\n")
+    os.write(2, b"its last words\n")
     return good(settings)
 
 
@@ -99,6 +100,18 @@ def close_all(settings: Settings) -> Made:
 
 def leave(settings: Settings) -> str:
     os._exit(0)
+
+
+class Panic(BaseException):
+    """What libraries in Rust raise."""
+
+
+def panic(settings: Settings) -> str:
+    raise Panic
+
+
+def large(settings: Settings) -> Made:
+    return Made(np.zeros((settings.points, 3), np.float32), None, "", "0" * 16)
 
 
 def leave_politely(settings: Settings) -> str:
