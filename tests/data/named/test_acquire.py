@@ -1,12 +1,13 @@
 """A named set's archive: given, kept, downloaded; its checksum published or recorded; nothing taken unseen."""
 
-import dataclasses
 import hashlib
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
+import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,6 +17,7 @@ from pointvae.data.named import cache as kept
 from pointvae.data.named.acquire import acquire
 from pointvae.data.named.listing import datasets
 from pointvae.data.named.registry import SETS
+from pointvae.data.named.release import open_release
 from pointvae.data.prepare import prepare
 from pointvae.errors import InputError
 from tests.data.named.conftest import QUICK
@@ -235,23 +237,31 @@ def test_a_name_that_is_nearly_right_gets_the_right_one(tmp_path, capsys):
     assert "did you mean 'modelnet40'?" in capsys.readouterr().err
 
 
-def fetch_in_a_process(name, urls, sha256):
-    named = SETS[name]
-    named = dataclasses.replace(named, archive=dataclasses.replace(named.archive, urls=urls, sha256=sha256))
-    acquire(named, patience=QUICK)
-
-
-def test_two_processes_download_one_file_once(server, archive):
-    server.places["/m.zip"] = Place(archive.read_bytes(), slow=0.05, part=1 << 10)
-    context = multiprocessing.get_context("spawn")
-    arguments = ("modelnet40", (f"{server.url}/m.zip",), digest(archive))
-    processes = [context.Process(target=fetch_in_a_process, args=arguments) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
+def test_of_two_that_want_one_file_the_second_waits_and_downloads_nothing(server, released, archive, capsys):
+    """A lock of the file system's is between descriptors, so two threads stand for two processes."""
+    named = released("modelnet40", urls=(f"{server.url}/m.zip",), sha256=digest(archive))
+    server.places["/m.zip"] = Place(archive.read_bytes(), slow=0.1, part=archive.stat().st_size // 5)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(acquire, named, patience=QUICK)
+        while not server.log:
+            time.sleep(0.01)
+        second = pool.submit(acquire, named, patience=QUICK, progress=True)
+        assert first.result() == second.result()
     assert len(server.log) == 1
+    assert "another process is downloading ModelNet40.zip: waiting for it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_tar_is_unpacked_where_tmpdir_says_or_else_in_the_cache(given, tmp_path, cache, monkeypatch, scratch):
+    if given:
+        monkeypatch.setenv("TMPDIR", str(scratch))
+    path = tmp_path / "ModelNet40.tar.gz"
+    with tarfile.open(path, "w:gz") as packed:
+        packed.add(unpack(RELEASES["modelnet40"](), tmp_path / "root"), "")
+    with open_release(path, kept.scratch_room()) as release:
+        member = release["ModelNet40/bed/train/bed_0001.off"].path
+        assert member.is_relative_to(scratch if given else cache / "scratch")
+    assert not member.exists()
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path, released, archive, monkeypatch):
