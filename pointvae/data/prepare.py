@@ -26,7 +26,7 @@ FORMAT = 1
 
 
 def prepare(
-    source: str | Path,
+    source: Any,
     dataset: str | Path,
     *,
     up: Up | None = None,
@@ -60,8 +60,11 @@ def prepare(
     by name, and the rest goes on.
 
     Args:
-        source: a named set, such as ``modelnet40`` or ``procedural``, see `pointvae datasets`; a folder (class = folder; train/ and test/ inside or outside the classes if present);
-            a .zip, .tar or .tar.gz of such a folder; an .npz; an .h5 or a folder of them. A folder may be an URL.
+        source: a named set, such as ``modelnet40`` or ``procedural``, see `pointvae datasets`; a folder (class =
+            folder; train/ and test/ inside or outside the classes if present; or a table beside the shapes); a .zip,
+            .tar or .tar.gz of such a folder; an .npz; an .h5 or a folder of them; Parquet or Arrow files, or what
+            Hugging Face's ``save_to_disk`` wrote; ``hf://OWNER/NAME``. A folder may be an URL. In Python also
+            `Shapes`, a PyG data set, a list of PyG's ``Data``, or a mapping of splits to them.
         dataset: the folder to write: a path, or an URL that fsspec writes to, such as ``s3://BUCKET/FOLDER``.
         up: the source's up axis, z unless given or known of a named set; y-up shapes are turned, since datasets are
             z up.

@@ -114,10 +114,10 @@ class Source:
     points: int
     parallel: bool
     skipped: list[dict[str, str]] = field(default_factory=list)
-    options: dict[str, float | int] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     factors: bool = False
     licence: str = "unknown"
-    clouds: list[tuple[str, Callable[[], int | None]]] = field(default_factory=list)
+    clouds: Sequence[tuple[str, Callable[[], int | None]]] = ()
     up: Up = "z"
     origin: dict[str, Any] | None = None
     isolated: bool = False

@@ -1,0 +1,190 @@
+"""Shapes in this process as a source: our `Shapes`, PyG data sets, lists of PyG's `Data`, or splits of them."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pointvae.data.dataset import Shapes
+from pointvae.data.metadata import SPLIT_NAMES
+from pointvae.data.sampling import Geometry
+from pointvae.data.source import MESH_POINTS, SPLITS, Item, Source, SourceOptions, draw_split
+from pointvae.errors import InputError
+
+
+def is_object(source: object) -> bool:
+    """Whether a source is neither a name nor a path."""
+    return isinstance(source, Shapes | Mapping) or (
+        hasattr(source, "__len__") and not isinstance(source, str | bytes)
+    )
+
+
+def open_objects(source: Any, options: SourceOptions, classes: Sequence[str] | None = None) -> Source:
+    """The shapes of `Shapes`, of a PyG data set or of a sequence of ``Data``; or of several, by split.
+
+    All of them are read once, for labels, counts and a checksum by which `prepare` knows them again. So a data set
+    with random transforms gives other shapes each time: take the transforms out.
+
+    Args:
+        source: the shapes, or a mapping such as ``{"train": …, "test": …}``.
+        options: for the split that is drawn where there is none.
+        classes: names of the classes; those the shapes tell, else the numbers of the labels.
+
+    Raises:
+        InputError: something else is given, a split is unknown, or only some shapes have labels.
+    """
+    plan = list_objects(source, options, classes)
+    return replace(plan, items=sorted(plan.items, key=lambda item: (SPLITS.index(item.split), item.name)))
+
+
+def list_objects(source: Any, options: SourceOptions, classes: Sequence[str] | None = None) -> Source:
+    """As `open_objects`, with the shapes in the order they were given in."""
+    given: dict[str | None, Any] = {None: source}
+    if isinstance(source, Mapping):
+        odd = [str(name) for name in source if str(name).lower() not in SPLIT_NAMES]
+        if odd:
+            raise InputError(f"split {odd[0]!r}: not one of train, validation, test")
+        given = {SPLIT_NAMES[str(name).lower()]: shapes for name, shapes in source.items()}
+    digest = hashlib.sha256()
+    listed: list[tuple[str | None, str | None, int | None, Callable[[], Geometry]]] = []
+    counts: list[int | None] = []
+    told: list[str] | None = None
+    factors = True
+    for split, shapes in given.items():
+        for index, (name, label, load, names) in enumerate(_read(shapes, split)):
+            geometry = _checked(load, f"{split or 'shape'} {index}")
+            factors = factors and geometry.factors is not None
+            parts = (geometry.vertices, geometry.faces)
+            digest.update(f"{split}\0{name}\0{label}\0{geometry.vertices.shape}\n".encode())
+            for part in parts:
+                digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
+            listed.append((split, name, label, load))
+            counts.append(len(geometry.vertices) if geometry.faces is None else None)
+            told = told or names
+    if not listed:
+        raise InputError("the source holds no shapes")
+    own = {name for _, name, _, _ in listed}
+    tell_apart = None not in own and len(own) == len(listed)
+    names = [
+        str(name) if tell_apart else f"{split or 'shape'}_{row:06d}" for row, (split, name, _, _) in enumerate(listed)
+    ]
+    labels = [label for _, _, label, _ in listed if label is not None]
+    if labels and len(labels) < len(listed):
+        raise InputError(f"{len(listed) - len(labels)} of {len(listed)} shapes have no label; label all or none")
+    named = _classes(labels, classes if classes is not None else told)
+    drawn = None in given
+    splits = draw_split(names, labels or None, named, options) if drawn else [str(split) for split, *_ in listed]
+    items = [
+        Item(names[row], splits[row], labels[row] if labels else None, load)
+        for row, (_, _, _, load) in enumerate(listed)
+    ]
+    clouds = {count for count in counts if count is not None}
+    uniform = len(clouds) == 1 and None not in counts
+    return Source(
+        name=_name(source),
+        kind="arrays" if uniform else "folder",
+        classes=named,
+        items=items,
+        fingerprint=digest.hexdigest()[:32],
+        points=min(clouds) if uniform else MESH_POINTS,
+        parallel=False,
+        factors=factors,
+        options={"test_fraction": options.test_fraction} if drawn else {},
+        clouds=[(names[row], functools.partial(int, count)) for row, count in enumerate(counts) if count is not None],
+    )
+
+
+def _read(
+    shapes: Any, split: str | None
+) -> Iterator[tuple[str | None, int | None, Callable[[], Geometry], list[str] | None]]:
+    """Name, label, loader and class names of each shape; None for what is not known."""
+    if isinstance(shapes, Shapes):
+        for row, name in enumerate(shapes.names):
+            label = None if shapes.labels is None else int(shapes.labels[row])
+            yield name, label, functools.partial(_of_shapes, shapes, row), shapes.classes
+        return
+    if not hasattr(shapes, "__getitem__") or not hasattr(shapes, "__len__"):
+        raise InputError(
+            f"{split or 'the source'}: is {type(shapes).__name__}, not a data set, a list of Data, or Shapes"
+        )
+    for row in range(len(shapes)):
+        graph = shapes[row]
+        if getattr(graph, "pos", None) is None:
+            raise InputError(
+                f"{split or 'shape'} {row}: is {type(graph).__name__} without points; give PyG's Data with pos [n, 3]"
+            )
+        own, classes = getattr(graph, "name", None), getattr(graph, "classes", None)
+        yield (
+            own if isinstance(own, str) else None,
+            label_of(graph),
+            functools.partial(_of_graphs, shapes, row),
+            list(classes) if isinstance(classes, list | tuple) else None,
+        )
+
+
+def label_of(graph: Any) -> int | None:
+    """The class of a graph: ``y``, or ``category`` where ``y`` is of each point; None where neither is one number."""
+    for key in ("y", "category"):
+        value = getattr(graph, key, None)
+        array = None if value is None else np.asarray(value)
+        if array is not None and array.size == 1 and array.dtype.kind in "iu":
+            return int(array.reshape(()))
+    return None
+
+
+def geometry_of(graph: Any) -> Geometry:
+    """The mesh or the cloud of a PyG ``Data``: ``pos`` [n, 3], and ``face`` [3, F] if there are any."""
+    points = np.asarray(graph.pos)
+    if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "fiu":
+        raise InputError(f"pos is {points.dtype} {list(points.shape)}; it must be numbers [n, 3]")
+    if len(points) == 0:
+        raise InputError("the cloud holds no points")
+    faces = getattr(graph, "face", None)
+    if faces is None or np.asarray(faces).size == 0:
+        return Geometry(points.astype(np.float64))
+    corners: npt.NDArray[np.int64] = np.asarray(faces).T.astype(np.int64)
+    if corners.ndim != 2 or corners.shape[1] != 3 or corners.min() < 0 or corners.max() >= len(points):
+        raise InputError(f"face is {list(np.asarray(faces).shape)}; it must be the indices of points [3, F]")
+    return Geometry(points.astype(np.float64), corners)
+
+
+def _of_shapes(shapes: Shapes, row: int) -> Geometry:
+    factors = None if shapes.factors is None else shapes.factors[row]
+    return Geometry(shapes.points[row].astype(np.float64), None, factors)
+
+
+def _of_graphs(graphs: Any, row: int) -> Geometry:
+    return geometry_of(graphs[row])
+
+
+def _checked(load: Callable[[], Geometry], where: str) -> Geometry:
+    try:
+        return load()
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _classes(labels: list[int], names: Sequence[str] | None) -> list[str]:
+    if not labels:
+        return []
+    if min(labels) < 0:
+        raise InputError(f"a label is {min(labels)}; labels count from 0")
+    if not names:
+        return [str(label) for label in range(max(labels) + 1)]
+    if max(labels) >= len(names):
+        raise InputError(f"a label is {max(labels)}, but there are only {len(names)} class names, counted from 0")
+    return [str(name) for name in names]
+
+
+def _name(source: Any) -> str:
+    if isinstance(source, Mapping):
+        return _name(next(iter(source.values())))
+    if isinstance(source, Shapes):
+        return "shapes"
+    return "graphs" if isinstance(source, list | tuple) else type(source).__name__
