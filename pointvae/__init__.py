@@ -11,6 +11,7 @@ from pointvae.version import __version__
 if TYPE_CHECKING:
     from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
     from pointvae.data.prepare import prepare
+    from pointvae.data.pyg import from_pyg, to_pyg
     from pointvae.hub import from_pretrained, save_pretrained
     from pointvae.models.ladder import LadderPointVAE
     from pointvae.models.vae import PointVAE
@@ -43,10 +44,12 @@ _PLACES = {
     "Triplet": "pointvae.objectives",
     "fit": "pointvae.training.fit",
     "from_pretrained": "pointvae.hub",
+    "from_pyg": "pointvae.data.pyg",
     "load_dataset": "pointvae.data.dataset",
     "prepare": "pointvae.data.prepare",
     "refine": "pointvae.training.refine",
     "save_pretrained": "pointvae.hub",
+    "to_pyg": "pointvae.data.pyg",
 }
 
 __all__ = [
@@ -73,10 +76,12 @@ __all__ = [
     "__version__",
     "fit",
     "from_pretrained",
+    "from_pyg",
     "load_dataset",
     "prepare",
     "refine",
     "save_pretrained",
+    "to_pyg",
 ]
 
 
