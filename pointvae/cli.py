@@ -40,6 +40,9 @@ def prepare(
     licence: str | None = None,
     from_archive: str | None = None,
     offline: bool = False,
+    label_column: str | None = None,
+    split_column: str | None = None,
+    points_column: str | None = None,
     strict: bool = False,
     jobs: int = 1,
     engine: str = "local",
@@ -52,8 +55,9 @@ def prepare(
     """Turn a named set, meshes, scans or arrays into a dataset folder.
 
     Args:
-        source: a folder (class = folder; train/ and test/ inside if present), .zip, .tar.gz, .npz, .h5, or a named
-            set such as modelnet40, which is downloaded; `pointvae datasets` lists them.
+        source: a folder (class = folder; train/ and test/ inside if present; or a table beside the shapes), .zip,
+            .tar.gz, .npz, .h5, .parquet, hf://OWNER/NAME, or a named set such as modelnet40, which is downloaded;
+            `pointvae datasets` lists them.
         dataset: the dataset folder to write, or an URL such as s3://BUCKET/FOLDER.
         up: the source's up axis, known of named sets and z of others unless given; stored clouds are always z up.
         points: points a shape: 2048 from meshes, all that an array has, unless given.
@@ -65,6 +69,10 @@ def prepare(
         licence: the licence to state in the card.
         from_archive: the archive of a named set, or the folder it was unpacked into, if it is here already.
         offline: download nothing.
+        label_column: the column of classes of a table beside the shapes, of Parquet files or of a Hugging Face set;
+            found by its name unless given.
+        split_column: the column of splits, likewise.
+        points_column: the column of clouds of Parquet files or of a Hugging Face set, likewise.
         strict: fail if a single file must be skipped.
         jobs: processes on this machine; -1 for one on each core.
         engine: local; or a cluster whose workers read the source and write the shards: dask://HOST:PORT,
@@ -90,6 +98,9 @@ def prepare(
         licence=licence,
         from_archive=from_archive,
         offline=offline,
+        label_column=label_column,
+        split_column=split_column,
+        points_column=points_column,
         strict=strict,
         jobs=jobs,
         engine=engine,
