@@ -229,25 +229,36 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
-def test_an_answer_that_is_none_is_refused(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    ready = forged({"ready": True}, number=0)
+def pretend(monkeypatch: pytest.MonkeyPatch, then: str) -> None:
+    """Let a child be a short script that takes one request, and then does this with its ``line``."""
     code = f"""
-        import os, sys
-        line = int(sys.argv[1])
-        os.write(line, {ready!r})
-        os.read(line, 1 << 16)
-        os.write(line, {answer!r})
-        os.read(line, 1 << 16)
-    """
+import os, sys, time
+line = int(sys.argv[1])
+os.write(line, {forged({"ready": True}, number=0)!r})
+os.read(line, 1 << 16)
+{then}
+os.read(line, 1 << 16)
+"""
 
     def launch(line: int, *limits: float) -> "subprocess.Popen[bytes]":
-        words = [sys.executable, "-I", "-S", "-c", textwrap.dedent(code), str(line)]
+        words = [sys.executable, "-I", "-S", "-c", code, str(line)]
         return subprocess.Popen(words, pass_fds=(line,), start_new_session=True)
 
     monkeypatch.setattr("pointvae.data.child._launch", launch)
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_an_answer_that_is_none_is_refused(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, f"os.write(line, {answer!r})")
     with Isolation(Limits(seconds=30, retries=0)) as isolation:
         assert isolation.row(call(faults.good)) == NONSENSE
+
+
+def test_an_answer_that_drips_has_no_more_time_than_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, f"for byte in {forged(made(), POINTS)!r}: os.write(line, bytes([byte])); time.sleep(0.05)")
+    with Isolation(QUICK) as isolation:
+        why = isolation.row(call(faults.good))
+    assert why == "took longer than 0.5 s, tried once; give it more with --timeout"
 
 
 def test_an_answer_cut_short_is_waited_for_no_longer_than_the_limit() -> None:
