@@ -122,7 +122,7 @@ def _checked(named: NamedSet, path: Path, key: str, source: str | None = None) -
         sha256 = _check_file(named, path, record, key)
     known = named.archive.sha256
     if known is not None and sha256 != known:
-        raise _differs(named, path, "SHA-256", known, sha256, "published")
+        raise _differs(named, path, "SHA-256", known, sha256)
     how = "published" if known else "md5" if named.archive.md5 and not named.steps else "recorded"
     fresh = {
         "file": path.name,
@@ -146,29 +146,38 @@ def _check_file(named: NamedSet, path: Path, record: dict[str, Any] | None, key:
     sha256, md5 = _digests(path)
     if named.archive.sha256 is not None:
         if sha256 != named.archive.sha256:
-            raise _differs(named, path, "SHA-256", named.archive.sha256, sha256, "published")
+            raise _differs(named, path, "SHA-256", named.archive.sha256, sha256)
         return sha256
     if record is not None and sha256 != record["sha256"]:
         raise InputError(
-            f"{_shown(path)}: its SHA-256 is {sha256}, that of the {key} seen here before is {record['sha256']}; if "
-            f"you trust the new one, remove {cache.record_path(key)}"
+            f"{_shown(path)}SHA-256 is {sha256}, that of the {key} seen here before is {record['sha256']}; if you "
+            f"trust the new one, remove {cache.record_path(key)}"
         )
     if named.archive.md5 is not None and md5 != named.archive.md5:
-        raise _differs(named, path, "MD5", named.archive.md5, md5, "published")
+        raise _differs(named, path, "MD5", named.archive.md5, md5)
     if named.archive.file.endswith(".zip") and path.name.endswith((".zip", ".part")) and not zipfile.is_zipfile(path):
-        raise InputError(f"{_shown(path)}: is not a .zip archive, or is cut short")
+        what = "sends what" if _is_download(path) else f"{path}:"
+        raise InputError(f"{what} is not a .zip archive, or is cut short")
     return sha256
 
 
-def _differs(named: NamedSet, path: Path, kind: str, known: str, found: str, how: str) -> InputError:
-    return InputError(
-        f"{_shown(path)}: its {kind} is {found}, that {how} for {named.name} is {known}; remove it and take the "
-        "release, or, if you trust this one, unpack it and give the folder with --from_archive"
+def _differs(named: NamedSet, path: Path, kind: str, known: str, found: str) -> InputError:
+    told = f"{_shown(path)}{kind} is {found}, that published for {named.name} is {known}"
+    if _is_download(path):
+        return InputError(told)
+    mend = (
+        "remove it and take the release, or, if you trust this one, unpack it and give the folder with --from_archive"
     )
+    return InputError(f"{told}; {mend}")
+
+
+def _is_download(path: Path) -> bool:
+    return path.name.endswith(".part")
 
 
 def _shown(path: Path) -> str:
-    return "what came" if path.name.endswith(".part") else str(path)
+    """The start of what is said of an archive; of a download its mirror has been named already."""
+    return "sends a file whose " if _is_download(path) else f"{path}: its "
 
 
 def _digests(path: Path) -> tuple[str, str]:

@@ -8,7 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pointvae.data.named.sets import Archive
-from pointvae.data.named.transfer import PATIENCE, Cut, Patience, Refused, attempt, forget, note_of, secure, size_of
+from pointvae.data.named.transfer import (
+    PATIENCE,
+    Cut,
+    Patience,
+    Refused,
+    attempt,
+    forget,
+    note_of,
+    public,
+    secure,
+    size_of,
+)
 from pointvae.errors import InputError
 from pointvae.version import __version__
 
@@ -46,17 +57,17 @@ def fetch(
         try:
             _from_mirror(url, archive, part, patience, progress)
         except Refused as error:
-            failures.append(f"{url}: {error}")
+            failures.append(f"{public(url)}: {error}")
             continue
         try:
             check(part)
         except InputError as error:
             forget(part)
-            failures.append(f"{url}: {error}")
+            failures.append(f"{public(url)}: {error}")
             continue
         os.replace(part, target)
         note_of(part).unlink(missing_ok=True)
-        return url
+        return public(url)
     said = "; ".join(failures) or "there is no mirror"
     raise InputError(
         f"{archive.file}: could not be downloaded ({said}); try again, set POINTVAE_MIRROR to a place that has it, "

@@ -8,6 +8,7 @@ from pointvae.data.named import cache
 from pointvae.data.named.acquire import addresses
 from pointvae.data.named.registry import SETS
 from pointvae.data.named.sets import NamedSet
+from pointvae.data.named.transfer import public
 
 
 def datasets() -> dict[str, Any]:
@@ -45,7 +46,7 @@ def _row(named: NamedSet) -> dict[str, Any]:
         "citation": named.citation,
         "homepage": named.homepage,
         "archive": archive.file,
-        "mirrors": [] if named.steps else list(addresses(named)),
+        "mirrors": [] if named.steps else [public(url) for url in addresses(named)],
         "sha256": sha256,
         "checksum": "published"
         if archive.sha256

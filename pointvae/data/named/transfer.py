@@ -56,6 +56,12 @@ class Cut(Exception):  # noqa: N818  an answer, not a fault
         self.wait = wait
 
 
+def public(url: str) -> str:
+    """An address without the name and the password that may stand in it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def secure(url: str) -> bool:
     """Whether nobody between here and there can change what comes."""
     parts = urlsplit(url)
@@ -78,7 +84,7 @@ def attempt(session: Any, url: str, archive: Archive, part: Path, patience: Pati
         hops = [hop.url for hop in (*response.history, response)]
         if archive.sha256 is None and not all(map(secure, hops)):
             raise Refused(
-                f"leads to plain http ({hops[-1]}), and no checksum is known that would show a changed file"
+                f"leads to plain http ({public(hops[-1])}), and no checksum is known that would show a changed file"
             )
         start = _begin(response, start, mark, part)
         total = _total(response, start)
@@ -86,7 +92,7 @@ def attempt(session: Any, url: str, archive: Archive, part: Path, patience: Pati
             forget(part)
             raise Refused(f"offers {total:,} bytes, the release has {archive.bytes:,}")
         _check_room(part, (total or 0) - start)
-        note = {"url": url, "mark": _mark(response)}
+        note = {"url": public(url), "mark": _mark(response)}
         write_text(note_of(part), json.dumps(note))
         _receive(response, part, start, total, patience, progress)
 
@@ -184,7 +190,7 @@ def _kept(part: Path, url: str) -> tuple[int, str | None]:
         note = json.loads(note_of(part).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         note = None
-    if isinstance(note, dict) and note.get("url") == url and isinstance(note.get("mark"), str):
+    if isinstance(note, dict) and note.get("url") == public(url) and isinstance(note.get("mark"), str):
         return size_of(part), note["mark"]
     return 0, None  # what another mirror sent stays until this one sends its first byte
 

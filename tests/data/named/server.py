@@ -58,6 +58,7 @@ class Log:
     path: str
     range: str | None
     if_range: str | None
+    authorization: str | None = None
     sent: int = 0
     status: int = 0
 
@@ -77,7 +78,12 @@ class Server:
                 pass
 
             def do_GET(self) -> None:
-                log = Log(self.path, self.headers.get("Range"), self.headers.get("If-Range"))
+                log = Log(
+                    self.path,
+                    self.headers.get("Range"),
+                    self.headers.get("If-Range"),
+                    self.headers.get("Authorization"),
+                )
                 outer.log.append(log)
                 with contextlib.suppress(ConnectionError, ssl.SSLError):
                     outer._answer(self, log)

@@ -155,6 +155,27 @@ def test_offline_no_connection_is_opened_and_the_place_that_was_looked_in_is_tol
     assert acquire(named, offline=how == "option").sha256 == digest(archive)
 
 
+def test_the_password_of_a_mirror_is_used_and_told_to_nobody(server, released, archive, monkeypatch, cache):
+    named = released("modelnet40", urls=(), sha256=digest(archive))
+    monkeypatch.setenv("POINTVAE_MIRROR", server.url.replace("://", "://me:secret@"))
+    with pytest.raises(InputError, match="answers HTTP 404") as caught:
+        acquire(named, patience=QUICK)
+    server.places["/ModelNet40.zip"] = Place(archive.read_bytes())
+    acquire(named, patience=QUICK)
+    kept_files = [path.read_text() for path in cache.rglob("*.json")]
+    for text in (str(caught.value), json.dumps(datasets()), *kept_files):
+        assert "secret" not in text
+    assert server.log[-1].authorization == "Basic bWU6c2VjcmV0"
+
+
+def test_a_download_that_is_another_file_is_told_with_both_values_and_its_mirror(server, released, archive):
+    named = released("modelnet40", urls=(f"{server.url}/m.zip",), sha256="0" * 64)
+    server.places["/m.zip"] = Place(archive.read_bytes())
+    told = rf"m\.zip: sends a file whose SHA-256 is {digest(archive)}, that published for modelnet40 is {'0' * 64}\)"
+    with pytest.raises(InputError, match=told):
+        acquire(named, patience=QUICK)
+
+
 def test_mirrors_of_ones_own_are_asked_first(server, released, archive, monkeypatch):
     named = released("modelnet40", urls=(f"{server.url}/official",), sha256=digest(archive))
     server.places["/official"] = server.places["/mine/ModelNet40.zip"] = Place(archive.read_bytes())
