@@ -75,15 +75,7 @@ def acquire(
     with _alone(target, progress):
         if not target.is_file():  # another process may have fetched it meanwhile
             _tell(named, progress)
-            source = fetch(
-                named.archive,
-                addresses(named),
-                target,
-                lambda part: _check_download(named, part),
-                patience=patience,
-                progress=progress,
-            )
-            return _checked(named, target, file, source)
+            return _download(named, target, patience, progress)
     return _checked(named, target, file)
 
 
@@ -95,6 +87,17 @@ def addresses(named: NamedSet) -> tuple[str, ...]:
 
 def _says_offline() -> bool:
     return os.environ.get("POINTVAE_OFFLINE", "").lower() in ("1", "true", "yes", "on")
+
+
+def _download(named: NamedSet, target: Path, patience: Patience, progress: bool) -> Acquired:
+    record = cache.read_record(target.name)
+    found: list[str] = []
+
+    def check(part: Path) -> None:
+        found.append(_check_file(named, part, record, target.name))
+
+    source = fetch(named.archive, addresses(named), target, check, patience=patience, progress=progress)
+    return _record(named, target, target.name, found[-1], record, source)
 
 
 def _given(named: NamedSet, path: Path) -> Acquired:
@@ -111,34 +114,39 @@ def _given(named: NamedSet, path: Path) -> Acquired:
     return _checked(named, path, f"{named.name}-{path.name}" if named.steps else named.archive.file)
 
 
-def _checked(named: NamedSet, path: Path, key: str, source: str | None = None) -> Acquired:
-    """Compare an archive with what is published or recorded of it, and record it if it is the first of its name."""
-    status = path.stat()
+def _checked(named: NamedSet, path: Path, key: str) -> Acquired:
+    """Compare an archive with what is published or recorded of it; an unchanged one is not read again."""
     record = cache.read_record(key)
-    seen = {"path": str(path.resolve()), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
-    if record is not None and record.get("seen") == seen:
+    if record is not None and record.get("seen") == _seen(path) and named.archive.sha256 in (None, record["sha256"]):
         sha256 = str(record["sha256"])
     else:
         sha256 = _check_file(named, path, record, key)
+    return _record(named, path, key, sha256, record)
+
+
+def _seen(path: Path) -> dict[str, Any]:
+    """What shows that a file is the one that was checked, without reading it."""
+    status = path.stat()
+    return {"path": str(path.resolve()), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _record(
+    named: NamedSet, path: Path, key: str, sha256: str, record: dict[str, Any] | None, source: str | None = None
+) -> Acquired:
+    """Keep what is known of an archive that was checked."""
     known = named.archive.sha256
-    if known is not None and sha256 != known:
-        raise _differs(named, path, "SHA-256", known, sha256)
     how = "published" if known else "md5" if named.archive.md5 and not named.steps else "recorded"
     fresh = {
         "file": path.name,
         "sha256": sha256,
         "how": how,
         "source": source or (record or {}).get("source") or "given by hand",
-        "seen": seen,
+        "seen": _seen(path),
     }
     if record != fresh:
         with contextlib.suppress(OSError):
             cache.write_record(key, fresh)
     return Acquired(path, sha256, how)
-
-
-def _check_download(named: NamedSet, part: Path) -> None:
-    _check_file(named, part, cache.read_record(named.archive.file), named.archive.file)
 
 
 def _check_file(named: NamedSet, path: Path, record: dict[str, Any] | None, key: str) -> str:

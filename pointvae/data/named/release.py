@@ -39,11 +39,13 @@ class Member:
         path: the file, or the .zip that holds it.
         inside: its name in that .zip, or None.
         bytes: its length.
+        scratch: a folder of the plan's for its copies, so that none outlives the plan even if its reader is killed.
     """
 
     path: Path
     inside: str | None
     bytes: int
+    scratch: Path | None = None
 
     def load(self) -> Geometry:
         """Its mesh or cloud.
@@ -70,7 +72,8 @@ class Member:
         if self.inside is None:
             yield self.path
             return
-        with tempfile.TemporaryDirectory(prefix="pointvae-", dir=room) as folder:
+        own = self.scratch if self.scratch is not None and self.scratch.is_dir() else None  # other machines lack it
+        with tempfile.TemporaryDirectory(prefix="pointvae-", dir=room or own) as folder:
             target = Path(folder) / PurePosixPath(self.inside).name
             check_room(self.path, target.parent, self.bytes)
             try:
@@ -106,17 +109,19 @@ def open_release(path: Path, room: Path | None = None, limits: Limits = LIMITS) 
         InputError: it is neither, it is damaged or hostile, or it holds archives that must come out first.
     """
     if path.is_dir():
-        yield _folder(path, limits)
+        with tempfile.TemporaryDirectory(prefix="pointvae-") as scratch:
+            yield _folder(path, limits, Path(scratch))
     elif path.name.lower().endswith(".zip"):
-        yield _zip(path, limits)
+        with tempfile.TemporaryDirectory(prefix="pointvae-") as scratch:
+            yield _zip(path, limits, Path(scratch))
     elif is_archive(path):
         with unpacked(path, SUFFIXES, limits, room) as folder:
-            yield _folder(folder, limits)
+            yield _folder(folder, limits, folder)
     else:
         raise InputError(f"{path}: is neither a folder nor a .zip or .tar archive; give what the release consists of")
 
 
-def _folder(root: Path, limits: Limits) -> dict[str, Member]:
+def _folder(root: Path, limits: Limits, scratch: Path) -> dict[str, Member]:
     found: dict[str, Member] = {}
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
@@ -125,14 +130,15 @@ def _folder(root: Path, limits: Limits) -> dict[str, Member]:
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
                 found[path.relative_to(root).as_posix()] = Member(path, None, path.stat().st_size)
             elif name.lower().endswith(".zip") and Path(folder) == root:
-                found |= _zip(path, limits)
+                found |= _zip(path, limits, scratch)
     return found
 
 
-def _zip(path: Path, limits: Limits) -> dict[str, Member]:
+def _zip(path: Path, limits: Limits, scratch: Path) -> dict[str, Member]:
     with told(path), zipfile.ZipFile(path) as archive:
         members = zip_members(path, archive, SUFFIXES, limits)
-        found = {str(inside): Member(path.resolve(), info.filename, info.file_size) for inside, info in members}
+        whole = path.resolve()
+        found = {str(inside): Member(whole, info.filename, info.file_size, scratch) for inside, info in members}
         if not found and any(name.lower().endswith(".zip") for name in archive.namelist()):
             raise InputError(
                 f"{path}: holds further .zip archives; unpack it once, leave those inside as they are, and give the "

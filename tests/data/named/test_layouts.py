@@ -118,11 +118,19 @@ def test_processes_read_shapes_out_of_the_archive_itself(given, tmp_path):
 def test_nothing_of_a_zip_is_unpacked_before_it_is_its_turn(given, scratch):
     with open_release(given("modelnet40")) as release:
         assert len(release) == 11  # ten meshes and the README
-        assert list(scratch.iterdir()) == []
+        assert [path for path in scratch.rglob("*") if path.is_file()] == []
         member = release["ModelNet40/bed/train/bed_0001.off"]
         with member.file() as path:
             assert path.read_bytes() == RELEASES["modelnet40"]()["ModelNet40/bed/train/bed_0001.off"]
             assert len(list(scratch.rglob("*.off"))) == 1
+
+
+def test_a_reader_that_is_killed_leaves_no_copy_behind_once_the_plan_is_closed(given, scratch):
+    with open_release(given("modelnet40")) as release:
+        copy = release["ModelNet40/bed/train/bed_0001.off"].file()
+        path = copy.__enter__()  # and never left, as by a process that is gone
+        assert path.exists()
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("beside", [True, False])
