@@ -16,9 +16,12 @@ from torch import Tensor, nn
 
 from pointvae.global_batch import all_rows, global_batch, mean_over_batch, own_rows, sharers
 from pointvae.models.batch_norm import BatchNorm1d
+from pointvae.models.build import build_model
 from pointvae.models.encoders.dgcnn import EdgeConv
 from pointvae.models.linear_norm_max import LinearNormMax
 from pointvae.models.modes import evaluation_mode
+from pointvae.models.posteriors import Posterior
+from pointvae.objectives.consistency import Consistency
 from pointvae.objectives.elbo import ELBO, group_coefficients
 from pointvae.objectives.triplet import others
 from pointvae.randomness import generator_for, normal, uniform
@@ -91,6 +94,7 @@ def work() -> Found:
     with global_batch():
         draws(found)
         comparisons(found)
+        pairs(found)
         found.same["sharers"] = torch.tensor(sharers())
     means(found)
     return found
@@ -157,6 +161,21 @@ def comparisons(found: Found) -> None:
     found.same["balance"] = group_coefficients(each, [1, 1])
 
 
+def pairs(found: Found) -> None:
+    """What the encoder sees of a batch whose copies are all moved, each by a vector of its own."""
+    model = build_model({"latent_dim": 2, "points": 7, "encoder_args": {"widths": [4, 4]}}, 0).double()
+    seen: list[Tensor] = []
+    encode = model.posterior
+
+    def watched(points: Tensor, mask: Tensor | None = None) -> Posterior:
+        seen.append(points)
+        return encode(points, mask)
+
+    model.posterior = watched
+    Consistency(ELBO(), transforms=[Translate(0.5)])(model, own_rows(X)[..., :3], generator=generator_for(4))
+    found.rows["original"], found.rows["copy"] = seen[0].chunk(2)
+
+
 def means(found: Found) -> None:
     """A mean over 4 rows on rank 0 and 2 on rank 1, and its gradient."""
     split = X[:, 0] if not dist.is_initialized() else (X[:4, 0], X[4:, 0])[dist.get_rank()]
@@ -220,6 +239,15 @@ def test_a_process_draws_its_rows_of_what_one_process_draws_to_the_digit(one, tw
     names = ["uniform", "normal", "first of pairs", "second of pairs", "transforms", "last"]
     for rank, found in enumerate(two):
         assert all(torch.equal(found.rows[name], one.rows[name][rank::2]) for name in names)
+
+
+def test_a_cloud_and_its_transformed_copy_are_on_one_process(one, two):
+    assert agree(one, two, "original") == agree(one, two, "copy") == 1
+    for rank, found in enumerate(two):
+        assert torch.equal(found.rows["original"], X[rank::2, :, :3])
+        moved = found.rows["copy"] - found.rows["original"]
+        torch.testing.assert_close(moved, moved[:, :1].expand_as(moved))
+        assert len(moved[:, 0].unique(dim=0)) == len(moved)
 
 
 def test_what_compares_shapes_sees_those_of_all_processes(one, two):
