@@ -53,7 +53,7 @@ FORMS = {
         [[dict(zip("xyz", point, strict=True)) for point in cloud] for cloud in CLOUDS.tolist()],
         pa.list_(pa.struct([(axis, pa.float32()) for axis in "xyz"])),
     ),
-    "six columns": lambda: pa.array(np.concatenate([CLOUDS, CLOUDS], axis=2).tolist()),
+    "six columns": lambda: pa.array(np.concatenate([CLOUDS, -CLOUDS], axis=2).tolist()),
 }
 
 

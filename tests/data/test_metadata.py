@@ -223,6 +223,17 @@ def test_folders_train_and_test_split_where_the_table_does_not(tmp_path):
     }
 
 
+def test_records_of_several_files_keep_their_rows_where_they_lack_columns(tmp_path):
+    write_table(tmp_path / "a.json", [{"uid": "1", "x": 1}, {"uid": "2"}, {"uid": "3", "y": 3}])
+    write_table(tmp_path / "b.json", [{"uid": "4", "z": 4}, {"uid": "5", "x": 5}])
+    assert read_table("both", (tmp_path / "a.json", tmp_path / "b.json")).columns == {
+        "uid": ["1", "2", "3", "4", "5"],
+        "x": [1, None, None, None, 5],
+        "y": [None, None, 3, None, None],
+        "z": [None, None, None, 4, None],
+    }
+
+
 @given(st.lists(st.integers(-50, 50), min_size=1))
 def test_classes_that_are_numbers_are_in_the_order_of_numbers(numbers):
     assert [int(name) for name in sorted_classes(map(str, numbers))] == sorted(set(numbers))
