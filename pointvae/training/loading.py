@@ -66,7 +66,8 @@ def training_shapes(dataset: ShapeDataset | Shapes, loading: Loading, devices: s
         return _in_memory(dataset, (len(dataset),))
     shards = dataset.shards("train")
     if loading == "auto":
-        loading = _choice(sum(shards.rows), shards.points, processes_here(devices))
+        columns = 2 if dataset.card["pointvae"]["normals"] else 1  # what is read into memory is read with normals
+        loading = _choice(sum(shards.rows), shards.points, columns, processes_here(devices))
     if loading == "memory":
         return _in_memory(dataset["train"], shards.rows)
 
@@ -98,8 +99,8 @@ def _check_finite(shapes: Shapes, block: int = 1024) -> None:
             raise InputError(f"shape {name!r} holds NaN or infinite coordinates; mend or remove it")
 
 
-def _choice(count: int, points: int, processes: int) -> Literal["memory", "stream"]:
-    size, free = count * points * 3 * 4, available_memory()
+def _choice(count: int, points: int, columns: int, processes: int) -> Literal["memory", "stream"]:
+    size, free = count * points * columns * 3 * 4, available_memory()
     allowed = None if free is None else MEMORY_SHARE * free / processes
     told = f"the train split is {count:,} clouds of {points:,} points, {_gib(size)} in memory"
     if allowed is None:
