@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -109,7 +110,7 @@ def open_folder(root: Path, name: str, options: SourceOptions, wrapped: bool = F
         clouds=[
             (entry.name, functools.partial(count_points, base / entry.name))
             for entry in entries
-            if PurePosixPath(entry.name).suffix.lower() in CLOUDS and not is_remote(base)
+            if os.path.splitext(entry.name)[1].lower() in CLOUDS and not is_remote(base)
         ],
         isolated=True,
     )
@@ -161,7 +162,7 @@ def _sizes(base: Path, files: list[str]) -> list[tuple[str, int]]:
     if is_remote(base):
         sizes = {name: int(facts["size"]) for name, facts in _remote_files(base).items()}
         return [(file, sizes[file]) for file in files]
-    return [(_speakable(file), (base / file).stat().st_size) for file in files]
+    return [(_speakable(file), os.stat(os.path.join(base, file)).st_size) for file in files]
 
 
 def list_shapes(root: Path) -> list[str]:
@@ -197,14 +198,14 @@ def arrange(source: str, files: Sequence[str]) -> tuple[list[Entry], list[dict[s
     Raises:
         InputError: some classes have train/ and test/ folders and others have not.
     """
-    tops = {PurePosixPath(file).parts[0] for file in files if "/" in file}
+    tops = {file.split("/", 1)[0] for file in files if "/" in file}
     if not tops:
         return [Entry(file, None, None) for file in files], []
     outer = tops <= SPLIT_FOLDERS.keys()
     entries: list[Entry] = []
     outside: list[str] = []
     for file in files:
-        folders = PurePosixPath(file).parts[:-1]
+        folders = [sys.intern(folder) for folder in file.split("/")[:-1]]
         if not folders:
             outside.append(file)
         elif outer:
@@ -241,16 +242,15 @@ def _speakable(name: str) -> str:
 
 def _unwrap(root: Path, files: list[str], wrapped: bool) -> tuple[Path, list[str]]:
     """Step into a folder that holds everything and is neither a class nor a split."""
-    parts = [PurePosixPath(file).parts for file in files if not (file.lower().endswith(".txt") and "/" not in file)]
-    if len({part[0] for part in parts}) != 1 or any(len(part) < 3 for part in parts) or parts[0][0] in SPLIT_FOLDERS:
+    listed = [file for file in files if not (file.lower().endswith(".txt") and "/" not in file)]
+    top, *_ = listed[0].split("/", 1) if listed else [""]
+    if top in SPLIT_FOLDERS or any(file.count("/") < 2 or not file.startswith(f"{top}/") for file in listed):
         return root, files
-    second = {part[1] for part in parts} <= SPLIT_FOLDERS.keys()
-    if second:
-        sure = all(len(part) > 3 for part in parts)
+    if all(file.split("/", 2)[1] in SPLIT_FOLDERS for file in listed):
+        sure = all(file.count("/") > 2 for file in listed)
     else:
-        sure = wrapped or all(len(part) > 3 and part[2] in SPLIT_FOLDERS for part in parts)
-    if not sure:
+        sure = wrapped or all(file.count("/") > 2 and file.split("/", 3)[2] in SPLIT_FOLDERS for file in listed)
+    if not listed or not sure:
         return root, files
-    top = parts[0][0]
     inside = [file[len(top) + 1 :] for file in files if file.startswith(f"{top}/")]
     return _unwrap(root / top, inside, wrapped)
