@@ -4,8 +4,8 @@
 
 Shards of 512 clouds of 2,048 points are written to FOLDER, and for each number of shards one epoch of batches of 32
 is gone through, without a model, by a process of its own each time, in turns: from memory (`memory`), and streamed
-(`stream`). There is no model to wait for, so the ratio is the worst there is. Rates by the clock suffer from what else
-the machine does; those by the processor's time do not. `--add` appends the rows to results/streaming.csv as well.
+(`stream`). There is no model to wait for, so the ratio is the worst there is. Rates by the clock suffer from what
+else the machine does; those by the processor's time do not. `--add` appends the rows to results/streaming.csv too.
 """
 
 from __future__ import annotations
