@@ -30,15 +30,14 @@ def find_duplicates(splits: dict[str, tuple[list[str], list[str]]]) -> dict[str,
     }
 
 
-def guess_up(points: npt.NDArray[Any], bins: int = 16) -> dict[str, Any]:
-    """The axis along which most shapes are least like their own mirror image: things differ from top to bottom most.
+def up_votes(points: npt.NDArray[Any], bins: int = 16) -> npt.NDArray[np.float64]:
+    """For how many clouds each axis is the one along which they are least like their own mirror image [3].
+
+    Things differ from top to bottom most: a hint, no more, doors and shelves are wrong about it.
 
     Args:
         points: clouds [n, N, 3].
         bins: bins of the histogram along each axis.
-
-    Returns:
-        axis, and share: how many of the shapes agree. A hint, no more: doors and shelves are wrong about it.
     """
     votes = np.zeros(3)
     for start in range(0, len(points), 1024):
@@ -50,4 +49,11 @@ def guess_up(points: npt.NDArray[Any], bins: int = 16) -> dict[str, Any]:
         histogram = np.bincount(cell.reshape(-1), minlength=len(cloud) * 3 * bins).reshape(-1, 3, bins)
         unlike = np.abs(histogram - histogram[:, :, ::-1]).sum(axis=2)
         votes += np.bincount(unlike.argmax(axis=1), minlength=3)
+    return votes
+
+
+def guess_up(votes: npt.NDArray[np.float64]) -> dict[str, Any] | None:
+    """The axis with the most of `up_votes`, and the share of the clouds that agree; None without a cloud."""
+    if not votes.sum():
+        return None
     return {"axis": "xyz"[int(votes.argmax())], "share": round(float(votes.max() / votes.sum()), 3)}

@@ -1,9 +1,10 @@
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from pointvae.data.checks import find_duplicates, guess_up
+from pointvae.data.checks import find_duplicates, guess_up, up_votes
 from pointvae.data.inspection import inspect
 from pointvae.data.picture import project
 from pointvae.data.prepare import prepare
@@ -85,7 +86,7 @@ def test_things_that_differ_most_from_top_to_bottom_tell_the_up_axis(axis):
     legs = rng.uniform(-1, 1, size=(30, 256, 3))
     top = rng.uniform(-1, 1, size=(30, 256, 3))
     top[..., axis] = 1
-    guess = guess_up(np.concatenate([legs, top], axis=1).astype(np.float32))
+    guess = guess_up(up_votes(np.concatenate([legs, top], axis=1).astype(np.float32)))
     assert guess == {"axis": "xyz"[axis], "share": 1.0}
 
 
@@ -94,7 +95,7 @@ def test_the_real_furniture_looks_y_up_and_modelnet_z_up(real_data, tmp_path):
     assert report["shapes"] == 159
     assert report["hints"] == ["the shapes look y up: prepare them with --up y"]
     with np.load(real_data / "modelnet40_1024.npz") as arrays:
-        assert guess_up(arrays["test_points"].astype(np.float32))["axis"] == "z"
+        assert guess_up(up_votes(arrays["test_points"].astype(np.float32)))["axis"] == "z"
 
 
 def test_unlabelled_and_unsplit_shapes_have_a_picture_too(tmp_path):
@@ -126,3 +127,16 @@ def test_the_projection_keeps_up_up_and_lengths_square_to_the_eye():
     assert paper[2, 0] == pytest.approx(0)
     np.testing.assert_allclose(np.linalg.norm(np.c_[paper, depth], axis=1), 1)
     assert depth[2] < depth[5]  # seen from above, the top is nearer
+
+
+def test_memory_does_not_grow_with_the_set(tmp_path):
+    peaks = []
+    for each in (4, 16):
+        prepare("procedural", tmp_path / str(each), points=1024, shapes_per_class=each, shard_size=32)
+        inspect(tmp_path / str(each))
+        tracemalloc.start()
+        inspect(tmp_path / str(each))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    grown = peaks[1] - peaks[0]
+    assert grown < 0.1 * (16 - 4) * 32 * 1024 * 3 * 4, f"{peaks} bytes: the clouds are kept"
