@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pointvae.data.archives import is_archive
+from pointvae.data.archives import is_archive, told, zip_members
 from pointvae.data.named import cache
 from pointvae.data.named.fetching import fetch
+from pointvae.data.named.release import SUFFIXES
 from pointvae.data.named.sets import NamedSet
 from pointvae.data.named.transfer import PATIENCE, Patience
 from pointvae.data.parallel import show
@@ -163,10 +164,23 @@ def _check_file(named: NamedSet, path: Path, record: dict[str, Any] | None, key:
         )
     if named.archive.md5 is not None and md5 != named.archive.md5:
         raise _differs(named, path, "MD5", named.archive.md5, md5)
-    if named.archive.file.endswith(".zip") and path.name.endswith((".zip", ".part")) and not zipfile.is_zipfile(path):
+    if path.name.endswith((".zip", ".zip.part")):
+        _check_zip(named, path)
+    return sha256
+
+
+def _check_zip(named: NamedSet, path: Path) -> None:
+    """Refuse what is no .zip, or a hostile one, before it is recorded as the one to trust."""
+    if not zipfile.is_zipfile(path):
         what = "sends what" if _is_download(path) else f"{path}:"
         raise InputError(f"{what} is not a .zip archive, or is cut short")
-    return sha256
+    try:
+        with told(path), zipfile.ZipFile(path) as archive:
+            zip_members(path, archive, SUFFIXES)
+    except InputError as error:
+        if not _is_download(path):
+            raise
+        raise InputError(str(error).replace(str(path), "sends an archive that is refused")) from error
 
 
 def _differs(named: NamedSet, path: Path, kind: str, known: str, found: str) -> InputError:

@@ -1,12 +1,16 @@
 """A named set's archive: given, kept, downloaded; its checksum published or recorded; nothing taken unseen."""
 
+import copy
 import hashlib
+import io
 import json
 import os
+import stat
 import subprocess
 import sys
 import tarfile
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -231,6 +235,59 @@ def test_a_page_of_a_gate_is_not_recorded(server, released, cache):
         acquire(named, patience=QUICK)
     assert not (cache / "records").exists()
     assert [path.name for path in (cache / "archives").iterdir()] == [".ModelNet40.zip.lock"]
+
+
+def hostile(kind):
+    """The bytes of an archive that means harm, and what is said of it."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        if kind == "link":
+            info = zipfile.ZipInfo("ModelNet40/bed/train/x.off")
+            info.external_attr = (stat.S_IFLNK | 0o777) << 16
+            packed.writestr(info, "/etc/hostname")
+        elif kind == "bomb":
+            packed.writestr("ModelNet40/bed/train/x.off", bytes(8 << 20))
+            for number in range(200):  # 1.7 GB, all in the same few bytes
+                info = copy.copy(packed.infolist()[0])
+                info.filename = f"ModelNet40/bed/train/x{number}.off"
+                packed.filelist.append(info)
+        else:
+            packed.writestr({"climbs": "../../evil.off", "absolute": "/tmp/evil.off"}[kind], b"1")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("climbs", "outside"),
+        ("absolute", "outside"),
+        ("link", "is a link or a device"),
+        ("bomb", "made to fill disks"),
+    ],
+)
+@pytest.mark.parametrize("way", ["download", "given", "published"])
+def test_a_hostile_archive_of_a_set_is_refused_and_neither_recorded_nor_unpacked(
+    kind, said, way, server, released, cache, tmp_path
+):
+    """Also one that is the published one, should whoever published it mean harm."""
+    path = tmp_path / "given" / "ModelNet40.zip"
+    path.parent.mkdir()
+    path.write_bytes(hostile(kind))
+    released("modelnet40", urls=(f"{server.url}/m.zip",), sha256=digest(path) if way == "published" else None)
+    server.places["/m.zip"] = Place(path.read_bytes())
+    with pytest.raises(InputError, match=said):
+        prepare("modelnet40", tmp_path / "out", from_archive=path if way == "given" else None)
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.rglob("*.off"))
+    if way != "published":
+        assert not (cache / "records").exists()
+        assert not (cache / "archives" / "ModelNet40.zip").exists()
+
+
+def test_a_record_of_what_is_no_longer_published_is_not_trusted(released, archive):
+    acquire(released("modelnet40", sha256=None), from_archive=archive)
+    with pytest.raises(InputError, match="that published for modelnet40"):
+        acquire(released("modelnet40", sha256="0" * 64), from_archive=archive)
 
 
 def test_a_damaged_record_is_told(cache, archive, released):
