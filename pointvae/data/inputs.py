@@ -18,6 +18,7 @@ from pointvae.data.clouds import count_points
 from pointvae.data.dataset import Shapes, load_dataset, read_shards
 from pointvae.data.folders import FileReader
 from pointvae.data.isolation import Limits
+from pointvae.data.layouts import HUB
 from pointvae.data.parallel import progress_bar
 from pointvae.data.readers import READERS
 from pointvae.data.reading import SplitShards
@@ -144,7 +145,7 @@ def open_input(
     Raises:
         InputError: nothing is there, a single file is at fault, or clouds hold fewer points than asked for.
     """
-    where = place(path)
+    where = Path(path) if str(path).startswith(HUB) else place(path)  # what the Hub has is no folder
     if points is not None and points < 2:
         raise InputError(f"--points {points}: must be 2 or more")
     if where.suffix.lower() in READERS and where.is_file():

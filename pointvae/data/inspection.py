@@ -16,6 +16,7 @@ from pointvae.data.card import MANIFEST, is_dataset
 from pointvae.data.checks import find_duplicates, guess_up, up_votes
 from pointvae.data.dataset import load_dataset, read_shards
 from pointvae.data.isolation import Limits
+from pointvae.data.layouts import HUB
 from pointvae.data.parallel import progress_bar
 from pointvae.data.picture import draw_shapes
 from pointvae.data.rows import Made, Settings, make_rows, rows_in_order
@@ -87,7 +88,7 @@ def inspect(
     Raises:
         InputError: nothing is there, a shard is cut short, or no file can be read.
     """
-    where = place(path)
+    where = Path(path) if str(path).startswith(HUB) else place(path)  # what the Hub has is no folder
     if picture is not None and Path(picture).suffix.lower() != ".png":
         raise InputError(f"--picture {picture}: must end in .png")
     dataset = where.is_dir() and (is_dataset(where) or (where / MANIFEST).is_file())
