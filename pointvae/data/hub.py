@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from pathlib import Path
@@ -63,21 +64,27 @@ def fetch(name: str, revision: str | None, offline: bool) -> Path:
         raise InputError(f"{HUB}{name}: huggingface_hub is not installed; pip install 'pointvae[hub]'") from error
     told = f"{HUB}{name}" + (f"@{revision}" if revision else "")
     patterns = ["README.md", "*dataset_dict.json", "*state.json", *(f"*{suffix}" for suffix in SUFFIXES)]
+    get = functools.partial(snapshot_download, name, repo_type="dataset", revision=revision, allow_patterns=patterns)
+    why = "the Hub is not to be asked or cannot be reached"
     try:
-        return Path(
-            snapshot_download(
-                name, repo_type="dataset", revision=revision, allow_patterns=patterns, local_files_only=offline
-            )
-        )
+        if not offline:
+            try:
+                return Path(get())
+            except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError):
+                raise
+            except Exception as error:  # no connection: which class that is depends on the HTTP library underneath
+                why = f"the Hub cannot be reached ({' '.join(str(error).split())[:100]})"
+                logger.info("%s: %s; what was fetched before is taken", told, why)
+        return Path(get(local_files_only=True))
     except LocalEntryNotFoundError as error:
         raise InputError(
-            f"{told}: is not on this machine, and the Hub is not to be asked or cannot be reached; go online, unset "
-            "HF_HUB_OFFLINE, leave out --offline, or give a folder"
+            f"{told}: is not on this machine, and {why}; go online, unset HF_HUB_OFFLINE, leave out --offline, or "
+            "give a folder"
         ) from error
-    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        why = " ".join(str(error).split())[:200]
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{told}: cannot be had from the Hub ({why}); check the name, and for gated sets run `hf auth login`"
+            f"{told}: cannot be had from the Hub ({reason}); check the name, and for gated sets run `hf auth login`"
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -86,7 +87,9 @@ def to_pyg(shapes: Shapes) -> list[Any]:
         InputError: torch_geometric is not installed.
     """
     try:
-        from torch_geometric.data import Data
+        with warnings.catch_warnings():  # importing it speaks of what it uses of torch's, which is not the user's
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from torch_geometric.data import Data
     except ImportError as error:
         raise InputError("torch_geometric is not installed; pip install 'pointvae[pyg]'") from error
     import torch

@@ -62,11 +62,14 @@ def read_e57(path: Path) -> Geometry:
 
 
 def count_scan(path: Path) -> int | None:
-    """How many points a scan gives at most, from its header; None where it cannot be read."""
+    """How many points a scan holds by its header; None where some may be invalid, or it cannot be read."""
     try:
         if path.suffix.lower() == ".e57":
             with _import("pye57", path).E57(str(path)) as file:
-                count = sum(int(file.get_header(index).point_count) for index in range(file.scan_count))
+                headers = [file.get_header(index) for index in range(file.scan_count)]
+                if any(field.endswith("InvalidState") for header in headers for field in header.point_fields):
+                    return None
+                count = sum(int(header.point_count) for header in headers)
         else:
             count = _check_las(path)
     except Exception:  # the reader says later what is wrong, by the file's name

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from pointvae.data import columns, hub
 from pointvae.data.columns import Rows, count_rows_points, load_row, open_rows
 from pointvae.data.dataset import load_dataset
+from pointvae.data.inputs import read_input
+from pointvae.data.inspection import inspect
 from pointvae.data.prepare import prepare
 from pointvae.data.source import SourceOptions
 from pointvae.data.sources import open_source
@@ -274,8 +276,28 @@ def test_a_set_of_the_hub_is_prepared_by_name_and_its_commit_recorded(cached, tm
     facts = load_dataset(tmp_path / "a").card["pointvae"]
     assert facts["recipe"]["revision"] == cached
     assert facts["source"] == "hf://owner/name"
+    assert read_input("hf://owner/name", points=8).points.shape == (15, 8, 3)
+    assert inspect("hf://owner/name")["shapes"] == 15
     prepare(f"hf://owner/name@{cached}", tmp_path / "b", normalize="none", offline=True)
     assert folder_bytes(tmp_path / "a") == folder_bytes(tmp_path / "b")
+
+
+def test_without_a_connection_what_was_fetched_before_is_taken(cached, tmp_path, monkeypatch, caplog):
+    import huggingface_hub
+
+    real = huggingface_hub.snapshot_download
+
+    def cut(*names, **options):
+        if not options.get("local_files_only"):
+            raise RuntimeError("Name or service\nnot known")
+        return real(*names, **options)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", cut)
+    with caplog.at_level("INFO", logger="pointvae"):
+        assert prepare("hf://owner/name", tmp_path / "a")["shapes"] == 15
+    assert "cannot be reached (Name or service not known)" in caplog.text
+    with pytest.raises(InputError, match=r"other: is not on this machine, and the Hub cannot be reached"):
+        prepare("hf://owner/other", tmp_path / "b")
 
 
 @pytest.mark.parametrize(

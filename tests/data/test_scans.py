@@ -185,6 +185,7 @@ def test_invalid_points_and_missing_returns_of_an_e57_are_dropped(tmp_path, monk
     state = np.zeros(20, int)
     state[3], state[4] = 1, 2
     path = write_e57(tmp_path / "a.e57", [(points, [1, 0, 0, 0], [0, 0, 0], state)])
+    assert count_points(path) is None
     left = points[state == 0]
     for stretch in (1 << 20, 7):
         monkeypatch.setattr(scans, "STRETCH", stretch)
