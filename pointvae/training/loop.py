@@ -188,6 +188,12 @@ def _tensorboard(run: Path) -> Logger | bool:
         return False
 
 
+def _tell(record: logging.LogRecord) -> bool:
+    """Say once what Lightning would say twice: which process ended, so that it ends the others."""
+    logger.error("%s", record.getMessage())
+    return False
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Lightning's advice about loaders and devices from drowning our own words."""
@@ -195,11 +201,13 @@ def _quiet() -> Iterator[None]:
     levels = {name: logging.getLogger(name).level for name in wanted}
     for name, level in wanted.items():
         logging.getLogger(name).setLevel(level)
+    logging.getLogger(OBSERVER).addFilter(_tell)
     try:
         with warnings.catch_warnings():
             for message in ADVICE:
                 warnings.filterwarnings("ignore", message=message)
             yield
     finally:
+        logging.getLogger(OBSERVER).removeFilter(_tell)
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
