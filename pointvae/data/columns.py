@@ -176,8 +176,8 @@ def load_row(rows: Rows, column: str, row: int) -> Geometry:
     """
     try:
         value = rows.value(row, column)
-    except (OSError, pa.ArrowException, StopIteration) as error:
-        raise InputError(f"cannot be read ({str(error).splitlines()[0][:120]})") from error
+    except StopIteration as error:
+        raise InputError("the row is not there: the file has changed since it was opened") from error
     if value.null_count:
         raise InputError("the row has no shape")
     if kind_of(value.type) == "file":
@@ -269,7 +269,11 @@ def _arrow(file: str) -> pa.Table:
 
 @functools.lru_cache(maxsize=KEPT)
 def _piece(file: str, group: int, column: str) -> pa.ChunkedArray:
-    if file.lower().endswith(".parquet"):
-        with pq.ParquetFile(file) as opened:
-            return opened.read_row_group(group, columns=[column])[column]
-    return _arrow(file)[column]
+    try:
+        if file.lower().endswith(".parquet"):
+            with pq.ParquetFile(file) as opened:
+                return opened.read_row_group(group, columns=[column])[column]
+        return _arrow(file)[column]
+    except (OSError, pa.ArrowException) as error:
+        why = str(error).splitlines()[0][:120]
+        raise InputError(f"{Path(file).name}: column {column} is damaged ({why}); fetch or write it anew") from error

@@ -237,6 +237,19 @@ def test_a_file_cut_short_is_told_in_one_line(tmp_path, suffix, keep):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("points", [fixed(CLOUDS), FORMS["nested lists"]()], ids=["fixed", "lists"])
+def test_a_file_scrambled_in_its_middle_is_told_in_one_line(tmp_path, points):
+    path = write(tmp_path / "a.parquet", group=12, points=points)
+    data = bytearray(path.read_bytes())
+    data[4:120] = bytes(116)
+    path.write_bytes(data)
+    columns._piece.cache_clear()
+    with pytest.raises(InputError, match=r"a\.parquet: column points is damaged") as error:
+        prepare(path, tmp_path / "out")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
 def test_configurations_are_chosen_by_the_card_or_by_folders(tmp_path):
     for config, shift in (("small", 0), ("large", 1)):
         for split in ("train", "test"):
