@@ -19,6 +19,7 @@ from pointvae.data.named.sets import NamedSet
 from pointvae.data.named.transfer import PATIENCE, Patience
 from pointvae.data.parallel import show
 from pointvae.errors import InputError
+from pointvae.places import is_remote
 
 HOW = {
     "published": "as published",
@@ -60,6 +61,11 @@ def acquire(
             another than the published or the recorded one.
     """
     if from_archive is not None:
+        if is_remote(from_archive):
+            raise InputError(
+                f"--from_archive {from_archive}: must lie on this machine; copy it here, or set POINTVAE_MIRROR to "
+                "the https address of its folder"
+            )
         return _given(named, Path(from_archive))
     file = named.archive.file
     target = cache.archives_folder() / file

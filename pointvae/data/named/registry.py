@@ -24,7 +24,7 @@ HUB = "https://huggingface.co/datasets"
 
 MODELNET10 = Archive(
     "ModelNet10.zip",
-    # vision.princeton.edu: torch-geometric's and the release's own page; the third is the Hub's copy
+    # the first is torch-geometric's, by https; the second that of torch-geometric's examples; the third a copy on the Hub
     (
         "https://3dvision.princeton.edu/projects/2014/3DShapeNets/ModelNet10.zip",
         "http://vision.princeton.edu/projects/2014/3DShapeNets/ModelNet10.zip",
@@ -41,7 +41,7 @@ MODELNET40 = Archive(
 )
 HDF5_2048 = Archive(
     "modelnet40_ply_hdf5_2048.zip",
-    # the Hub's copy is the one that torch-geometric users turned to; the second is PointMLP's
+    # copies on the Hub and of PointMLP, to which many turned when the third, PointNet's own, went down
     (
         f"{HUB}/Msun/modelnet40/resolve/main/modelnet40_ply_hdf5_2048.zip",
         "https://github.com/ma-xu/pointMLP-pytorch/releases/download/Modenet40_dataset/modelnet40_ply_hdf5_2048.zip",
@@ -53,7 +53,7 @@ HDF5_2048 = Archive(
 )
 NORMAL_RESAMPLED = Archive(
     "modelnet40_normal_resampled.zip",
-    # no project that was found publishes a checksum
+    # a copy on the Hub, and PointNet++'s own; no project that was found publishes a checksum
     (
         f"{HUB}/cminst/ModelNet40/resolve/main/modelnet40_normal_resampled.zip",
         f"{STANFORD}/modelnet40_normal_resampled.zip",
@@ -61,6 +61,7 @@ NORMAL_RESAMPLED = Archive(
 )
 PARTS = Archive(
     "shapenetcore_partanno_segmentation_benchmark_v0_normal.zip",
+    # a copy on the Hub, and the address of torch-geometric, DGL and PointNet++
     (
         f"{HUB}/cminst/ShapeNet/resolve/main/shapenetcore_partanno_segmentation_benchmark_v0_normal.zip",
         f"{STANFORD}/shapenetcore_partanno_segmentation_benchmark_v0_normal.zip",

@@ -9,7 +9,8 @@ from pointvae.data.named import registry
 from pointvae.data.named.transfer import Patience
 from tests.data.named.server import serving
 
-QUICK = Patience(connect=2.0, read=0.4, tries=3, wait=0.01, redirects=3)
+QUICK = Patience(connect=5.0, read=5.0, tries=3, wait=0.01, redirects=3)
+HASTY = Patience(connect=5.0, read=0.4, tries=3, wait=0.01, redirects=3)
 
 
 @pytest.fixture(autouse=True)

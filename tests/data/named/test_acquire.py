@@ -12,6 +12,7 @@ import tarfile
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -228,6 +229,11 @@ def test_what_is_no_archive_is_refused(content, suffix, told, released, tmp_path
         acquire(released("modelnet40", sha256=None), from_archive=path)
 
 
+def test_an_archive_in_a_store_is_told_to_be_copied():
+    with pytest.raises(InputError, match="must lie on this machine"):
+        acquire(SETS["modelnet40"], from_archive="s3://bucket/ModelNet40.zip")
+
+
 def test_a_page_of_a_gate_is_not_recorded(server, released, cache):
     named = released("modelnet40", urls=(f"{server.url}/m.zip",), sha256=None)
     server.places["/m.zip"] = Place(b"please log in, and then come back", kind="application/octet-stream")
@@ -396,6 +402,15 @@ def test_the_table_for_people_fits_a_terminal():
     said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
     rows = [line.rstrip() for line in said.splitlines() if line.startswith("modelnet40_normal_resampled ")]
     assert rows == ["modelnet40_normal_resampled  12,311       40  research  unknown    to fetch"]
+
+
+def test_the_page_tells_every_set_with_its_figures():
+    page = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    for named in SETS.values():
+        line = next(line for line in page.splitlines() if line.startswith(f"| `{named.name}` |"))
+        for split, count in named.splits.items():
+            assert f"{count:,} {split}" in line
+        assert f"| {named.up} |" in line
 
 
 @pytest.mark.parametrize("named", SETS.values(), ids=lambda named: named.name)

@@ -15,7 +15,7 @@ from pointvae.data.named.fetching import fetch
 from pointvae.data.named.sets import Archive
 from pointvae.data.named.transfer import Patience
 from pointvae.errors import InputError
-from tests.data.named.conftest import QUICK
+from tests.data.named.conftest import HASTY, QUICK
 from tests.data.named.server import Place
 
 BODY = np.random.default_rng(0).bytes(300_000)
@@ -180,8 +180,6 @@ def test_a_server_that_goes_on_with_another_part_or_version_is_not_believed(serv
         (Place(BODY, length=400_000, ranges=False), "ended after 300,000 of 400,000 bytes, 3 times"),
         (Place(BODY, length=200_000), "its SHA-256 is"),
         (Place(to="/loop"), "points elsewhere more than 3 times"),
-        (Place(BODY, stall=0.6), "no answer within 0.4 s, 3 times"),
-        (Place(BODY, slow=0.6), "sent nothing for 0.4 s"),
         (Place(BODY, headers={"Content-Encoding": "gzip"}), "packs the archive once more"),
         (Place(BODY, cut=[0, 0, 0]), "ended after 0 of 300,000 bytes, 3 times"),
     ],
@@ -197,6 +195,18 @@ def test_a_mirror_that_fails_is_told_and_the_next_one_is_asked(server, folder, p
     assert "POINTVAE_MIRROR" in message
     assert get(server, folder, "/loop", "/b") == f"{server.url}/b"
     assert whole(folder)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (Place(BODY, stall=0.6), "no answer within 0.4 s, 3 times"),
+        (Place(BODY, slow=0.6), "sent nothing for 0.4 s, after"),
+    ],
+)
+def test_a_mirror_that_falls_silent_is_not_waited_for_longer_than_told(server, folder, place, said):
+    server.places["/a"] = place
+    assert said in refused(server, folder, "/a", patience=HASTY)
 
 
 def test_a_wrong_file_is_not_gone_on_from(server, folder):
