@@ -24,7 +24,7 @@ HUB = "https://huggingface.co/datasets"
 
 MODELNET10 = Archive(
     "ModelNet10.zip",
-    # the first is torch-geometric's, by https; the second that of torch-geometric's examples; the third a copy on the Hub
+    # torch-geometric's by https, that of its examples, and a copy on the Hub
     (
         "https://3dvision.princeton.edu/projects/2014/3DShapeNets/ModelNet10.zip",
         "http://vision.princeton.edu/projects/2014/3DShapeNets/ModelNet10.zip",
@@ -61,7 +61,7 @@ NORMAL_RESAMPLED = Archive(
 )
 PARTS = Archive(
     "shapenetcore_partanno_segmentation_benchmark_v0_normal.zip",
-    # a copy on the Hub, and the address of torch-geometric, DGL and PointNet++
+    # a copy on the Hub, and the address of torch-geometric and PointNet++
     (
         f"{HUB}/cminst/ShapeNet/resolve/main/shapenetcore_partanno_segmentation_benchmark_v0_normal.zip",
         f"{STANFORD}/shapenetcore_partanno_segmentation_benchmark_v0_normal.zip",
