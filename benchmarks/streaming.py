@@ -1,11 +1,12 @@
 """How fast and in how much memory an epoch's batches come, from memory and from shards.
 
-    python benchmarks/streaming.py [--folder FOLDER] [--shards 40 160] [--repeats 3] [--add]
+    python benchmarks/streaming.py [--folder FOLDER] [--shards 40 160] [--repeats 3] [--add | --table]
 
 Shards of 512 clouds of 2,048 points are written to FOLDER, and for each number of shards one epoch of batches of 32
 is gone through, without a model, by a process of its own each time, in turns: from memory (`memory`), and streamed
 (`stream`). There is no model to wait for, so the ratio is the worst there is. Rates by the clock suffer from what
-else the machine does; those by the processor's time do not. `--add` appends the rows to results/streaming.csv too.
+else the machine does; those by the processor's time do not. `--add` appends the rows to results/streaming.csv too;
+`--table` prints the table of docs/streaming.md.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from pointvae.data.reading import SplitShards
 from pointvae.data.stream import Stream
 from pointvae.training.batches import EpochLoader, from_memory
 from pointvae.version import __version__
-from runs import ROOT, add_rows, commit
+from runs import ROOT, add_rows, commit, read_rows
 
 RESULTS = ROOT / "results" / "streaming.csv"
 ROWS, POINTS, BATCH = 512, 2048, 32
@@ -80,6 +81,23 @@ def measure(folder: Path, count: int, loading: str) -> dict[str, Any]:
     }
 
 
+def table() -> str:
+    """The table of the page: means over repeats."""
+    lines = [
+        "| loading | shapes | shapes a second | shapes a second of one core | peak memory |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    rows = read_rows(RESULTS)
+    for shapes, loading in sorted({(int(row["shapes"]), row["loading"]) for row in rows}):
+        mine = [row for row in rows if row["loading"] == loading and int(row["shapes"]) == shapes]
+        rate, cpu, peak = (
+            sum(float(row[name]) for row in mine) / len(mine)
+            for name in ("shapes_per_second", "shapes_per_cpu_second", "peak_mib")
+        )
+        lines.append(f"| `{loading}` | {shapes:,} | {rate:,.0f} | {cpu:,.0f} | {peak:,.0f} MiB |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure in processes of their own, in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -87,10 +105,14 @@ def main() -> None:
     parser.add_argument("--shards", type=int, nargs="+", default=[40, 160])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--add", action="store_true")
+    parser.add_argument("--table", action="store_true")
     parser.add_argument("--measure", choices=["memory", "stream"], help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
         print(json.dumps(measure(given.folder, given.shards[0], given.measure)))
+        return
+    if given.table:
+        print(table())
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.folder or Path(scratch)

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+import streaming
 import torch
 
 from pointvae import Consistency, InputError, fit, load_dataset, prepare
@@ -196,6 +197,10 @@ def test_a_run_trains_from_a_url_as_from_a_folder(folder, tmp_path, way):
     train(folder, tmp_path / "here", loading=way)
     assert weights(tmp_path / "there") == weights(tmp_path / "here")
     assert "**set**" in (tmp_path / "there" / "README.md").read_text()
+
+
+def test_the_table_of_the_page_is_made_from_its_rows():
+    assert streaming.table() in (streaming.ROOT / "docs" / "streaming.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
