@@ -3,35 +3,7 @@
 Research use only. Wu et al., 3D ShapeNets, CVPR 2015; https://modelnet.cs.princeton.edu
 """
 
-import argparse
-
-import pointvae
-from pointvae.errors import InputError
-
-
-def main() -> None:
-    """Read the options, and prepare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", nargs="?", default="data/modelnet40", help="the dataset folder to write")
-    parser.add_argument("--points", type=int, default=2048, help="points of each shape")
-    parser.add_argument(
-        "--from-archive", help="ModelNet40.zip, or the folder it was unpacked into, if it is here already"
-    )
-    parser.add_argument("--jobs", type=int, default=-1, help="processes; -1 for one on each core")
-    options = parser.parse_args()
-    try:
-        made = pointvae.prepare(
-            "modelnet40",
-            options.dataset,
-            points=options.points,
-            jobs=options.jobs,
-            from_archive=options.from_archive,
-            progress=True,
-        )
-    except InputError as error:
-        parser.error(str(error))
-    print(f"{made['dataset']}: {made['shapes']:,} shapes of {len(made['classes'])} classes")
-
+from steps import run
 
 if __name__ == "__main__":
-    main()
+    run("modelnet40", __doc__, "ModelNet40.zip")

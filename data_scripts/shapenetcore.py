@@ -4,36 +4,7 @@ Research and education only, and given to those who ask: without --from-archive 
 all.csv, the list of the official split, beside the archive; without it a split is drawn.
 """
 
-import argparse
-
-import pointvae
-from pointvae.errors import InputError
-
-
-def main() -> None:
-    """Read the options, and prepare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", nargs="?", default="data/shapenetcore", help="the dataset folder to write")
-    parser.add_argument("--points", type=int, default=2048, help="points of each shape")
-    parser.add_argument("--version", choices=("1", "2"), default="2", help="of ShapeNetCore")
-    parser.add_argument(
-        "--from-archive", help="ShapeNetCore.v2.zip, or a folder, also one with a .zip for each category"
-    )
-    parser.add_argument("--jobs", type=int, default=-1, help="processes; -1 for one on each core")
-    options = parser.parse_args()
-    try:
-        made = pointvae.prepare(
-            f"shapenetcore_v{options.version}",
-            options.dataset,
-            points=options.points,
-            jobs=options.jobs,
-            from_archive=options.from_archive,
-            progress=True,
-        )
-    except InputError as error:
-        parser.error(str(error))
-    print(f"{made['dataset']}: {made['shapes']:,} shapes of {len(made['classes'])} classes")
-
+from steps import run
 
 if __name__ == "__main__":
-    main()
+    run("shapenetcore_v{}", __doc__, "ShapeNetCore.v2.zip", option="version", choices=("1", "2"))

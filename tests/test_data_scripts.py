@@ -11,7 +11,8 @@ from pointvae.data.named.registry import SETS
 from tests.data.named.releases import RELEASES, pack, unpack
 from tests.data.named.server import Place, serving
 
-SCRIPTS = sorted((Path(__file__).parents[1] / "data_scripts").glob("*.py"))
+FOLDER = Path(__file__).parents[1] / "data_scripts"
+SCRIPTS = sorted(path for path in FOLDER.glob("*.py") if path.stem != "steps")
 NAMES = {"shapenetcore": "shapenetcore_v2", "scanobjectnn": "scanobjectnn_pb_t50_rs"}
 SHAPES = {
     "modelnet10": 10,

@@ -56,7 +56,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     text = path.read_text(encoding="utf-8", errors="replace")
     parts = text.split("---\n", 2) if text.startswith("---\n") else []
     try:
-        head = yaml.load(parts[1], Loader=LOADER) if len(parts) == 3 else None  # noqa: S506  both are safe loaders
+        head = yaml.load(parts[1], Loader=LOADER) if len(parts) == 3 else None  # both are safe loaders
     except yaml.YAMLError:
         head = None
     if not isinstance(head, dict) or not isinstance(head.get("pointvae"), dict):
