@@ -58,7 +58,8 @@ def measured(*arguments: str) -> tuple[dict[str, Any], float, float]:
         if process.returncode:
             raise SystemExit(f"pointvae {' '.join(arguments)}: exit code {process.returncode}")
         out.seek(0)
-        return json.load(out), seconds, sum(peaks.values()) / 1024
+        text = out.read()
+        return json.loads(text) if text.startswith("{") else {}, seconds, sum(peaks.values()) / 1024
 
 
 def descendants(pid: int) -> list[int]:
