@@ -11,7 +11,6 @@ this script, and the furniture that the tests use where it is at hand.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import platform
 import statistics
@@ -25,7 +24,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
 
 import psutil
 
-from runs import ROOT, add_rows, commit
+from runs import ROOT, add_rows, commit, read_rows
 
 COLUMNS = ("step", "what", "points", "shapes_per_core_second", "bytes_per_shape", "version", "commit", "machine")
 RESULTS, PAGE = ROOT / "results" / "costs.csv", ROOT / "docs" / "costs.md"
@@ -160,15 +159,37 @@ def table(rows: list[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
+def growth(rows: list[dict[str, str]]) -> str:
+    """The second table of docs/costs.md, from the rows of results/scale.csv."""
+    lines = [
+        "| step | points | shapes | seconds | shapes / second | peak memory, MiB |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    order = sorted(rows, key=lambda row: (("prepare", "train", "embed").index(row["step"]), int(row["points"])))
+    for row in order:
+        figures = (
+            f"{float(row['seconds']):,.0f}",
+            f"{float(row['shapes_per_second']):,.0f}",
+            f"{int(row['peak_mib']):,}",
+        )
+        cells = (row["step"], f"{int(row['points']):,}", f"{int(row['shapes']):,}", *figures)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def tables() -> dict[str, str]:
+    """Each table of the page by its mark."""
+    return {"rates": table(read_rows(RESULTS)), "scale": growth(read_rows(ROOT / "results" / "scale.csv"))}
+
+
 def write_page() -> None:
-    """Put the table between the page's marks."""
-    with RESULTS.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    newest = [row for row in rows if row["commit"] == rows[-1]["commit"]]
+    """Put the tables between the page's marks."""
     text = PAGE.read_text(encoding="utf-8")
-    head, rest = text.split("<!-- rates -->\n", 1)
-    _, tail = rest.split("<!-- end of rates -->", 1)
-    PAGE.write_text(f"{head}<!-- rates -->\n{table(newest)}\n<!-- end of rates -->{tail}", encoding="utf-8")
+    for mark, lines in tables().items():
+        head, rest = text.split(f"<!-- {mark} -->\n", 1)
+        _, tail = rest.split(f"<!-- end of {mark} -->", 1)
+        text = f"{head}<!-- {mark} -->\n{lines}\n<!-- end of {mark} -->{tail}"
+    PAGE.write_text(text, encoding="utf-8")
 
 
 def main() -> int:
@@ -178,6 +199,7 @@ def main() -> int:
     if parser.parse_args().page:
         write_page()
     else:
+        RESULTS.unlink(missing_ok=True)  # rates of one run belong together
         add_rows(RESULTS, COLUMNS, measure())
     return 0
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+import costs
 import methods
 import methods_page
 import modelnet40
@@ -18,6 +19,12 @@ def test_the_methods_tables_are_made_from_their_rows():
     page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
     for table in methods_page.tables():
         assert table in page
+
+
+def test_the_tables_of_costs_are_made_from_their_rows():
+    page = (ROOT / "docs" / "costs.md").read_text(encoding="utf-8")
+    for lines in costs.tables().values():
+        assert lines in page
 
 
 @pytest.mark.parametrize("module", [methods, modelnet40], ids=lambda m: m.__name__)
