@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from pointvae.data import shards
 from pointvae.data.isolation import Limits
-from pointvae.data.parallel import progress_bar
 from pointvae.data.rows import Made, Settings, make_rows
 from pointvae.data.source import SPLITS, Item, Source, split_codes
 from pointvae.engines.base import Engine
 from pointvae.errors import InputError
+from pointvae.progress import progress_bar
 from pointvae.version import __version__
 
 SHARDS, SMALLEST, LARGEST = 64, 16, 512

@@ -19,7 +19,6 @@ from pointvae.data.dataset import Shapes, load_dataset, read_shards
 from pointvae.data.folders import FileReader
 from pointvae.data.isolation import Limits
 from pointvae.data.layouts import HUB
-from pointvae.data.parallel import progress_bar
 from pointvae.data.readers import READERS
 from pointvae.data.reading import SplitShards
 from pointvae.data.rows import Made, Settings, make_rows
@@ -29,6 +28,7 @@ from pointvae.data.sources import open_source
 from pointvae.engines import Serial, in_order, open_engine
 from pointvae.errors import InputError
 from pointvae.places import here, is_remote, place
+from pointvae.progress import progress_bar
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,6 @@ from pointvae.data.checks import find_duplicates, guess_up, up_votes
 from pointvae.data.dataset import load_dataset, read_shards
 from pointvae.data.isolation import Limits
 from pointvae.data.layouts import HUB
-from pointvae.data.parallel import progress_bar
 from pointvae.data.picture import draw_shapes
 from pointvae.data.rows import Made, Settings, make_rows, rows_in_order
 from pointvae.data.source import Source, SourceOptions
@@ -25,6 +24,7 @@ from pointvae.data.sources import open_source
 from pointvae.engines import Serial, open_engine
 from pointvae.errors import InputError
 from pointvae.places import place
+from pointvae.progress import progress_bar
 
 RAW_POINTS = 1024
 """Points to which raw shapes are sampled when they are looked at."""

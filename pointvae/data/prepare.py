@@ -11,7 +11,6 @@ from typing import Any, get_args
 from pointvae.data.building import Shard, Written, build, plan_shards, refused, shard_size_for
 from pointvae.data.card import read_card
 from pointvae.data.isolation import Limits
-from pointvae.data.parallel import show
 from pointvae.data.rows import Settings
 from pointvae.data.sampling import Normalize, Up
 from pointvae.data.source import SPLITS, Source, SourceOptions, check_counts
@@ -20,6 +19,7 @@ from pointvae.data.target import check_target, finish, is_finished, remove, star
 from pointvae.engines import Serial, open_engine
 from pointvae.errors import InputError
 from pointvae.places import place
+from pointvae.progress import show
 
 FORMAT = 1
 """Raised when the same recipe would give other bytes."""

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from pointvae.data.inputs import Input, Piece, check_any, warn_of
-from pointvae.data.parallel import progress_bar
 from pointvae.data.sampling import Up
 from pointvae.data.shards import sha256
 from pointvae.engines import Serial, in_order, open_engine
@@ -24,6 +23,7 @@ from pointvae.evaluation.work import Work
 from pointvae.hub import WEIGHTS, from_pretrained, read_run_config
 from pointvae.models.vae import PointVAE
 from pointvae.places import place
+from pointvae.progress import progress_bar
 from pointvae.version import __version__
 from pointvae.writing import whole_file
 

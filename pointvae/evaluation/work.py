@@ -17,7 +17,7 @@ import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pointvae.errors import InputError
-from pointvae.evaluation.progress import track
+from pointvae.progress import track
 
 TILE = 16
 """Shapes that go through a model together."""

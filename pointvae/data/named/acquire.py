@@ -17,9 +17,9 @@ from pointvae.data.named.fetching import fetch
 from pointvae.data.named.release import SUFFIXES
 from pointvae.data.named.sets import NamedSet
 from pointvae.data.named.transfer import PATIENCE, Patience
-from pointvae.data.parallel import show
 from pointvae.errors import InputError
 from pointvae.places import is_remote
+from pointvae.progress import show
 
 HOW = {
     "published": "as published",

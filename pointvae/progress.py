@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 
 @contextlib.contextmanager
@@ -26,6 +29,18 @@ def progress_bar(progress: bool, title: str, total: int) -> Iterator[Callable[..
     with Progress(TextColumn("{task.description}"), *columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total)
         yield lambda steps=1: bar.advance(task, steps)
+
+
+def track(items: Iterable[Item], title: str, total: int, *, shown: bool) -> Iterator[Item]:
+    """Pass the items on, with a bar on stderr while ``shown``."""
+    if not shown:
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track as rich_track
+
+    console = Console(stderr=True)
+    yield from rich_track(items, title, total=total, console=console, transient=console.is_terminal)
 
 
 def show(lines: Iterable[str], progress: bool) -> None:
