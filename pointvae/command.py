@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pointvae.errors import InputError
+from pointvae.places import is_store_fault
 from pointvae.processes import is_main_process, tells_faults
 from pointvae.refusals import near, one_line
 from pointvae.version import __version__
@@ -50,6 +51,10 @@ def run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
         return 0
     except OSError as error:
         return _fail(verb, f"{error.filename or 'the system'}: {error.strerror or error}")
+    except Exception as error:
+        if not is_store_fault(error):
+            raise
+        return _fail(verb, f"the store does not do as asked ({error}); see to its address and credentials")
 
 
 def _run_verb(name: str, verb: Verb, argv: list[str]) -> int:

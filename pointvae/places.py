@@ -22,6 +22,15 @@ PACKAGES = {
 """What must be installed for a store, where fsspec itself does not bring it."""
 
 
+STORES = ("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "google", "adlfs", "azure", "paramiko")
+"""Packages whose exceptions are a store's refusal or silence."""
+
+
+def is_store_fault(error: BaseException) -> bool:
+    """Whether an error came from a store: credentials, addresses, networks."""
+    return type(error).__module__.split(".")[0] in STORES
+
+
 def is_remote(where: str | Path) -> bool:
     """Whether a place is a URL, which fsspec reads, and not a path of this machine's."""
     return "://" in str(where) if isinstance(where, str) else not isinstance(where, Path)

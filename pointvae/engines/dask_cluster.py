@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -65,6 +66,18 @@ class DaskCluster:
 
 
 @contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the coming and going of workers from drowning our own words; what matters is raised."""
+    logger = logging.getLogger("distributed")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
 def dask_cluster(address: str, jobs: int) -> Iterator[Engine]:
     """The cluster whose scheduler is at an address, or ``local``: one of ``jobs`` processes started here.
 
@@ -76,6 +89,7 @@ def dask_cluster(address: str, jobs: int) -> Iterator[Engine]:
     except ImportError:
         raise InputError("--engine dask: needs a package; pip install 'pointvae[dask]'") from None
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_quiet())
         if address == "local":
             from joblib import cpu_count
 

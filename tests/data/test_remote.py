@@ -3,6 +3,8 @@
 import contextlib
 import os
 import shutil
+import subprocess
+import sys
 import uuid
 
 import numpy as np
@@ -168,3 +170,15 @@ def test_a_bucket_that_is_not_there_is_told_of_in_one_line(bucket):
     with pytest.raises(InputError, match="no-such-bucket") as caught:
         prepare("procedural", "s3://no-such-bucket/set", points=16, shapes_per_class=2)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("verb", [["train", "s3://b/set", "run"], ["prepare", "procedural", "s3://b/set"]])
+def test_a_store_without_credentials_is_told_of_in_one_line(verb, tmp_path):
+    pytest.importorskip("s3fs")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment |= {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pointvae.cli", *verb]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "Unable to locate credentials" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
