@@ -22,22 +22,13 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
 
-import psutil
-
-from runs import ROOT, add_rows, commit, read_rows
+from runs import ROOT, add_rows, commit, cpu_seconds, read_rows
 
 COLUMNS = ("step", "what", "points", "shapes_per_core_second", "bytes_per_shape", "version", "commit", "machine")
 RESULTS, PAGE = ROOT / "results" / "costs.csv", ROOT / "docs" / "costs.md"
 TURNS = 5
 CORE_HOUR, GIB_MONTH = 0.05, 0.023
 """US dollars: a core-hour of a common cloud machine, and a GiB for a month in an object store; put in your own."""
-
-
-def cpu_seconds() -> float:
-    """CPU time of this process and of all that it started, those included that read files and live on."""
-    me = psutil.Process()
-    times = [process.cpu_times() for process in (me, *me.children(recursive=True))]
-    return sum(time.user + time.system + time.children_user + time.children_system for time in times)
 
 
 def rate(work: Callable[[], int]) -> float:

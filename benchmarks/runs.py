@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -44,3 +46,10 @@ def add_rows(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]])
         if new:
             writer.writeheader()
         writer.writerows(rows)
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of all that it started, those included that read files and live on."""
+    me = psutil.Process()
+    times = [process.cpu_times() for process in (me, *me.children(recursive=True))]
+    return sum(time.user + time.system + time.children_user + time.children_system for time in times)

@@ -1,0 +1,176 @@
+"""Ours against the usual forms: ratios of time and of memory, each row measured in one run.
+
+    python benchmarks/speed.py                  # every row; appends to results/speed.csv and writes the table's page
+    python benchmarks/speed.py --check          # every row with its target; exit code 1 where one is missed
+    python benchmarks/speed.py --rows chamfer mixture --turns 9
+
+Both sides of a row work on the same inputs, turn by turn in alternation, on one thread, after a turn that does not
+count. Time is CPU time (of child processes too), which a busy neighbour moves less than the clock; the figure is the
+ratio of the medians. Memory is what a side needs above what it had before it began: the peak of a process of its own.
+A regression is a ratio that falls below its target; an absolute time is no figure here.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pointvae.version import __version__
+from runs import ROOT, add_rows, commit, cpu_seconds, read_rows
+from speed_rows import ROWS, Row
+
+COLUMNS = (
+    "row",
+    "work",
+    "against",
+    "ratio",
+    "target",
+    "ours_ms",
+    "theirs_ms",
+    "memory_ratio",
+    "memory_target",
+    "ours_mib",
+    "theirs_mib",
+    "bound_share",
+    "version",
+    "commit",
+    "machine",
+)
+RESULTS, PAGE = ROOT / "results" / "speed.csv", ROOT / "docs" / "speed.md"
+
+
+def measure(row: Row, turns: int) -> dict[str, Any]:
+    """The figures of one row."""
+    sides = row.make()
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(turns + 1):
+        for name, work in sides.items():
+            before = cpu_seconds()
+            work()
+            if turn:
+                seconds[name].append(cpu_seconds() - before)
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    ratio = median["theirs"] * row.scale / median["ours"]
+    result = {
+        "row": row.name,
+        "work": row.work,
+        "against": row.against,
+        "ratio": f"{ratio:.2f}",
+        "target": row.target or "",
+        "ours_ms": f"{median['ours'] * 1e3:.4g}",
+        "theirs_ms": f"{median['theirs'] * row.scale * 1e3:.4g}",
+        "memory_target": row.memory or "",
+        "bound_share": f"{median['bound'] / median['ours']:.2f}" if "bound" in median else "",
+        "machine": f"{platform.machine()} cpu",
+        "commit": commit(),
+        "version": __version__,
+    }
+    if row.memory:
+        ours, theirs = peak(row.name, "ours"), peak(row.name, "theirs")
+        memory = {"ours_mib": f"{ours:.4g}", "theirs_mib": f"{theirs:.4g}", "memory_ratio": f"{theirs / ours:.1f}"}
+        result |= memory
+    return result
+
+
+def peak(row: str, side: str) -> float:
+    """MiB that one side of a row needs above what it had before, in a process of its own."""
+    command = [sys.executable, __file__, "--peak", row, side]
+    out = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    return float(json.loads(out.stdout))
+
+
+def peak_here(row: Row, side: str) -> float:
+    """MiB by which the high-water mark of this process rises while one side works, after a turn to warm up."""
+    work = row.make()[side]
+    work()
+    Path("/proc/self/clear_refs").write_text("5")  # the mark falls to what is held now
+    before = _status("VmRSS")
+    work()
+    return max(_status("VmHWM") - before, 1024) / 1024  # less is noise of the allocator
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def missed(result: dict[str, Any]) -> list[str]:
+    """The targets that a row does not reach."""
+    pairs = (("ratio", "target"), ("memory_ratio", "memory_target"))
+    return [name for name, goal in pairs if result.get(goal) and float(result[name]) < float(result[goal])]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The table of docs/speed.md."""
+    lines = [
+        "| work | against | times as fast | target | memory, theirs / ours | target | share of the bound |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        names = ("work", "against", "ratio", "target", "memory_ratio", "memory_target", "bound_share")
+        lines.append("| " + " | ".join(str(row.get(name, "")) for name in names) + " |")
+    return "\n".join(lines)
+
+
+def newest() -> list[dict[str, str]]:
+    """The last measurement of each row, in the order of `ROWS`."""
+    last = {row["row"]: row for row in read_rows(RESULTS)}
+    return [last[row.name] for row in ROWS if row.name in last]
+
+
+def write_page() -> None:
+    """Put the table between the page's marks."""
+    head, rest = PAGE.read_text(encoding="utf-8").split("<!-- speed -->\n", 1)
+    _, tail = rest.split("<!-- end of speed -->", 1)
+    PAGE.write_text(f"{head}<!-- speed -->\n{table(newest())}\n<!-- end of speed -->{tail}", encoding="utf-8")
+
+
+def main() -> int:
+    """Measure, show, and with ``--check`` fail where a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", nargs="+", choices=[row.name for row in ROWS], help="only these")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--check", action="store_true", help="exit with 1 where a target is missed; keep no rows")
+    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peak:
+        print(json.dumps(peak_here(next(row for row in ROWS if row.name == options.peak[0]), options.peak[1])))
+        return 0
+    results, failed = [], False
+    for row in ROWS:
+        if options.rows and row.name not in options.rows:
+            continue
+        why = row.absent()
+        if why:
+            print(f"{row.name}: left out, {why}", flush=True)
+            failed |= bool(row.target)
+            continue
+        results.append(measure(row, min(options.turns, row.turns)))
+        short = missed(results[-1])
+        failed |= bool(short)
+        memory = results[-1].get("memory_ratio", "")
+        print(
+            f"{row.name}: {results[-1]['ratio']} times as fast as {row.against} (target {row.target or 'none'})"
+            + (f", 1/{memory} of its memory (target 1/{row.memory})" if memory else "")
+            + (f", {results[-1]['bound_share']} of it the bound" if results[-1]["bound_share"] else "")
+            + (f"  MISSED: {', '.join(short)}" if short else ""),
+            flush=True,
+        )
+    if not options.check:
+        add_rows(RESULTS, COLUMNS, results)
+        write_page()
+    return 1 if options.check and failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
