@@ -81,5 +81,11 @@ def local(jobs: int) -> Iterator[Engine]:
         yield Serial()
         return
     from joblib import effective_n_jobs
+    from joblib.externals.loky import get_reusable_executor
 
-    yield Processes(int(effective_n_jobs(jobs)))
+    finished = False
+    try:
+        yield Processes(int(effective_n_jobs(jobs)))
+        finished = True
+    finally:  # processes that idle on would hold memory, and the environment of when they began
+        get_reusable_executor().shutdown(wait=True, kill_workers=not finished)

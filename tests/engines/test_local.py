@@ -1,7 +1,9 @@
 """The engine that is this machine, and the names of engines."""
 
 import functools
+import os
 
+import psutil
 import pytest
 
 from pointvae.engines import Serial, open_engine
@@ -47,3 +49,14 @@ def test_engines_that_do_not_exist_are_refused_in_one_line(name, jobs, why):
         pass
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_processes_end_with_the_work_and_see_the_environment_of_the_next(monkeypatch):
+    for value in ("first", "second"):
+        monkeypatch.setenv("POINTVAE_TEST", value)
+        with open_engine("local", 2) as engine:
+            assert dict(engine.run([functools.partial(os.getenv, "POINTVAE_TEST")] * 4)) == dict.fromkeys(
+                range(4), value
+            )
+    left = [process for process in psutil.Process().children() if "loky" in " ".join(process.cmdline())]
+    assert [process for process in left if "resource_tracker" not in " ".join(process.cmdline())] == []
