@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 
 from pointvae.errors import InputError
-from pointvae.geometry.chunks import gather_points, row_chunks
+from pointvae.geometry.chunks import gather_points
+from pointvae.geometry.scores import full_precision, least, score_tables
 
 
 @torch.no_grad()
 def nearest_indices(x: Tensor, y: Tensor, y_mask: Tensor | None = None) -> Tensor:
     """Index of the nearest point of y for each point of x, in memory that does not grow with N x M.
+
+    Every pair is looked at, so that the time is the same for all clouds, collapsed ones too.
 
     Args:
         x: clouds [B, N, C].
@@ -22,24 +25,13 @@ def nearest_indices(x: Tensor, y: Tensor, y_mask: Tensor | None = None) -> Tenso
         y_mask: which points of y exist [B, M]; all when absent.
 
     Returns:
-        Indices into y [B, N], int64.
+        Indices into y [B, N], int64; on the CPU the lowest among equals. Rounding may decide between points whose
+        distances agree to the last digits of the clouds' extent, squared.
     """
-    batch, n, _ = x.shape
-    m = y.shape[1]
-    centre = y.mean(dim=1, keepdim=True)
-    # |x - y|² without |x|², which is the same for every candidate: the least of |y|² - 2xy is the nearest
-    lifted = (-2.0 * (y - centre)).transpose(1, 2)
-    offset = (y - centre).square().sum(-1)
-    if y_mask is not None:
-        offset = offset.masked_fill(~y_mask, torch.inf)
-    offset = offset.unsqueeze(1)
-    x = x - centre
-    out = torch.empty(batch, n, dtype=torch.int64, device=x.device)
-    cell = x.element_size() * m
-    for clouds in row_chunks(x, batch, n * cell):
-        for rows in row_chunks(x, n, (clouds.stop - clouds.start) * cell):
-            scores = torch.baddbmm(offset[clouds], x[clouds, rows], lifted[clouds])
-            out[clouds, rows] = scores.argmin(dim=2)
+    x, y = full_precision(x, y)
+    out = torch.empty(x.shape[:2], dtype=torch.int64, device=x.device)
+    for clouds, rows, table in score_tables(x, y, y_mask):
+        out[clouds, rows] = least(table)
     return out
 
 
@@ -52,8 +44,9 @@ def nearest(x: Tensor, y: Tensor, y_mask: Tensor | None = None) -> tuple[Tensor,
         y_mask: which points of y exist [B, M]; all when absent.
 
     Returns:
-        Squared distances [B, N], exactly zero for coinciding points, and indices into y [B, N].
+        Squared distances [B, N], exactly zero for coinciding points, in float32 at least, and indices into y [B, N].
     """
+    x, y = full_precision(x, y)
     index = nearest_indices(x.detach(), y.detach(), y_mask)
     return (x - gather_points(y, index)).square().sum(-1), index
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pointvae.geometry.chunks import row_chunks
+from pointvae.geometry.scores import full_precision, least_few, score_tables
 
 
 @torch.no_grad()
@@ -17,31 +17,13 @@ def knn(points: Tensor, k: int, mask: Tensor | None = None) -> Tensor:
         mask: which points exist [B, N]; all when absent. Rows of absent points hold their own index.
 
     Returns:
-        Indices [B, N, k], int64, nearest first.
+        Indices [B, N, k], int64, nearest first; on the CPU the lowest first among equals.
     """
-    batch, n, _ = points.shape
-    centred = points - points.mean(dim=1, keepdim=True)
-    lifted = (-2.0 * centred).transpose(1, 2)
-    offset = centred.square().sum(-1)
-    if mask is not None:
-        offset = offset.masked_fill(~mask, torch.inf)
-    offset = offset.unsqueeze(1)
-    found = min(k, n)
-    own = torch.arange(n, device=points.device)
-    out = own.view(1, n, 1).repeat(batch, 1, k)
-    cell = points.element_size() * n
-    for clouds in row_chunks(points, batch, n * cell):
-        for rows in row_chunks(points, n, (clouds.stop - clouds.start) * cell):
-            scores = torch.baddbmm(offset[clouds], centred[clouds, rows], lifted[clouds])
-            # a point is its own nearest, whatever rounding says
-            scores[:, torch.arange(rows.stop - rows.start), own[rows]] = -torch.inf
-            values, index = scores.topk(found, dim=2, largest=False)
-            keep = own[rows].view(1, -1, 1)
-            index = torch.where(torch.isposinf(values), keep, index)
-            if mask is not None:
-                index = torch.where(mask[clouds, rows].unsqueeze(2), index, keep)
-            out[clouds, rows, :found] = index
-    return out
+    index = _nearest_few(points, points, k, mask, within=True)
+    if mask is None:
+        return index
+    own = torch.arange(points.shape[1], device=points.device).view(1, -1, 1)
+    return torch.where(mask.unsqueeze(2), index, own)
 
 
 @torch.no_grad()
@@ -56,24 +38,21 @@ def neighbours_of(queries: Tensor, points: Tensor, k: int, mask: Tensor | None =
         mask: which points exist [B, N], at least one of each cloud; all when absent.
 
     Returns:
-        Indices into the points [B, Q, k], int64, nearest first.
+        Indices into the points [B, Q, k], int64, nearest first; on the CPU the lowest first among equals.
     """
-    batch, count, _ = queries.shape
-    n = points.shape[1]
-    centre = points.mean(dim=1, keepdim=True)
-    lifted = (-2.0 * (points - centre)).transpose(1, 2)
-    offset = (points - centre).square().sum(-1)
-    if mask is not None:
-        offset = offset.masked_fill(~mask, torch.inf)
-    offset = offset.unsqueeze(1)
-    centred = queries - centre
-    found = min(k, n)
-    out = torch.empty(batch, count, k, dtype=torch.int64, device=points.device)
-    cell = points.element_size() * n
-    for clouds in row_chunks(points, batch, count * cell):
-        for rows in row_chunks(points, count, (clouds.stop - clouds.start) * cell):
-            scores = torch.baddbmm(offset[clouds], centred[clouds, rows], lifted[clouds])
-            values, index = scores.topk(found, dim=2, largest=False)
-            out[clouds, rows, :found] = torch.where(torch.isposinf(values), index[..., :1], index)
-            out[clouds, rows, found:] = index[..., :1]
+    return _nearest_few(queries, points, k, mask, within=False)
+
+
+def _nearest_few(queries: Tensor, points: Tensor, k: int, mask: Tensor | None, *, within: bool) -> Tensor:
+    """The k nearest, what is missing filled up with the nearest; ``within``: that is the query itself."""
+    queries, points = full_precision(queries, points)
+    found = min(k, points.shape[1])
+    out = torch.empty(*queries.shape[:2], k, dtype=torch.int64, device=points.device)
+    for clouds, rows, table in score_tables(queries, points, mask):
+        if within:  # a point is its own nearest, whatever rounding says
+            table.diagonal(rows.start, dim1=1, dim2=2).fill_(-torch.inf)
+        values, index = least_few(table, found)
+        first = index[..., :1]
+        out[clouds, rows, :found] = torch.where(torch.isposinf(values), first, index)
+        out[clouds, rows, found:] = first
     return out

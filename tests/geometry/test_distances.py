@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from pointvae.errors import InputError
 from pointvae.geometry import chunks
+from pointvae.geometry.chunks import gather_points
 from pointvae.geometry.distances import CHAMFER, chamfer_distance, chamfer_distances, nearest, nearest_indices
+from tests.geometry.memory import largest_tensor
 
 SIZES = st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7))
 
@@ -129,3 +131,81 @@ def test_nearest_returns_the_distance_to_the_index_it_names():
     for b in range(2):
         for i in range(9):
             assert squared[b, i] == pytest.approx(float((x[b, i] - y[b, index[b, i]]).square().sum()))
+
+
+def spots(kind: str, batch: int = 2, n: int = 300) -> torch.Tensor:
+    """Predictions that have lost dimensions, in float32."""
+    g = torch.Generator().manual_seed(7)
+    free = torch.rand(batch, n, 3, generator=g) * 2 - 1
+    return {
+        "a spot": torch.full((batch, n, 3), 0.3),
+        "the middle": torch.zeros(batch, n, 3),
+        "nearly a spot": 0.3 + 1e-4 * free,
+        "few spots": free[:, :5].repeat(1, n // 5, 1),
+        "a line": free * torch.tensor([1.0, 0.0, 0.0]),
+        "a plane": free * torch.tensor([1.0, 0.0, 1.0]),
+        "a volume": free,
+    }[kind]
+
+
+KINDS = ["a spot", "the middle", "nearly a spot", "few spots", "a line", "a plane", "a volume"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_and_gradients_are_those_of_a_table_of_distances_however_predictions_collapse(kind):
+    x = spots(kind).double().requires_grad_()
+    y = torch.nn.functional.normalize(clouds((2, 1, 250), 8)[1], dim=2).requires_grad_()
+    weights = torch.tensor([1.0, -0.7], dtype=torch.float64)
+
+    def plainly():
+        table = (x.unsqueeze(2) - y.unsqueeze(1)).square().sum(-1)
+        return table.min(dim=2).values.mean(dim=1) + table.min(dim=1).values.mean(dim=1)
+
+    torch.testing.assert_close(chamfer_distance(x, y), plainly())
+    torch.testing.assert_close(chamfer_distance(x.float(), y.float()).double(), plainly(), rtol=1e-5, atol=1e-7)
+    if kind not in ("a spot", "the middle", "few spots"):  # there the nearest is not one
+        ours = torch.autograd.grad(chamfer_distance(x, y) @ weights, (x, y))
+        theirs = torch.autograd.grad(plainly() @ weights, (x, y))
+        for mine, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(mine, other)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_single_precision_no_other_point_is_nearer_by_more_than_rounding(kind):
+    x, (_, y) = spots(kind), clouds((2, 1, 250), 8, torch.float32)
+    for a, b in ((x, y), (y, x)):
+        found = (a - gather_points(b, nearest_indices(a, b))).double().norm(dim=2)
+        assert (found <= torch.cdist(a.double(), b.double()).amin(dim=2) + 1e-5).all()
+
+
+def test_the_first_among_equally_near_points_is_taken():
+    y = torch.tensor([[[1.0, 0, 0], [-1.0, 0, 0], [1.0, 0, 0], [0.0, 1, 0]]])
+    assert nearest_indices(torch.tensor([[[0.9, 0, 0], [0.0, 0.9, 0]]]), y).tolist() == [[0, 3]]
+    assert nearest_indices(spots("a spot"), spots("a spot")).eq(0).all()
+
+
+def test_nan_and_infinity_flow_through():
+    x, y = clouds((2, 6, 5), 0, torch.float32)
+    x[0, 1, 2], y[1, 0, 0] = torch.nan, torch.inf
+    distance = chamfer_distance(x.requires_grad_(), y)
+    distance.sum().backward()
+    assert not torch.isfinite(distance).any()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_measured_in_single(dtype):
+    x, y = (c.to(dtype) for c in clouds((2, 40, 50), 1, torch.float32))
+    found = chamfer_distance(x.requires_grad_(), y)
+    assert found.dtype == torch.float32 and torch.equal(found, chamfer_distance(x.float(), y.float()))
+    found.sum().backward()
+    assert x.grad.dtype == dtype
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(chamfer_distance(x.float(), y.float()), found)
+
+
+def test_no_table_of_all_pairs_is_ever_held(monkeypatch):
+    monkeypatch.setattr(chunks, "CPU_BYTES", 2**14)
+    x, y = clouds((2, 500, 400), 1, torch.float32)
+    x.requires_grad_()
+    assert largest_tensor(lambda: chamfer_distance(x, y).sum().backward()) < 2 * 500 * 400 / 20
+    assert largest_tensor(lambda: torch.cdist(x, y)) >= 2 * 500 * 400  # what the measure sees
