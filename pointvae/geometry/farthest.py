@@ -14,7 +14,8 @@ def farthest_points(points: Tensor, count: int, mask: Tensor | None = None, star
     """Choose each cloud's points one by one, each the farthest from all those chosen before.
 
     Gonzalez, "Clustering to minimize the maximum intercluster distance", Theoretical Computer Science 1985; for
-    clouds: Qi et al., "PointNet++", NeurIPS 2017. O(N count) time, O(N) memory. A choice of k starts a choice of more.
+    clouds: Qi et al., "PointNet++", NeurIPS 2017. Time O(N count), memory O(N). Every choice begins with the
+    choices of fewer.
 
     Args:
         points: clouds [B, N, C].

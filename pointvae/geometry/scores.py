@@ -93,7 +93,7 @@ def least_few(table: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def _least_few(rows: npt.NDArray[np.floating[Any]], k: int) -> npt.NDArray[np.int64]:
     """Columns of the k least of each row (R, N), ascending, the first among equals first.
 
-    The k-th least of the least of some groups is an upper bound of the k-th least of all. Where the groups are several
+    The k-th least of the least of some groups is an upper bound of the k-th least of all. Where groups are several
     times k, few others lie below it: what does is picked out, and only that is sorted.
     """
     count, n = rows.shape
