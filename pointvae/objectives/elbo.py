@@ -40,10 +40,10 @@ def group_coefficients(each: Tensor, groups: list[int]) -> Tensor:
     gamma_l ∝ E_x[KL_l] / D_l, without gradient: a group that says much for its size pays more, so that none is left
     unused while the KL warms up.
     """
-    sizes = torch.tensor(groups, device=each.device, dtype=each.dtype)
     said = torch.stack([part.sum(dim=1).mean() for part in torch.split(each.detach(), groups, dim=1)])
     said, _ = mean_over_batch(said, len(each))
-    rates = said / sizes + 1e-3
+    # sizes stay Python's numbers: a tensor of them would make the host wait for a copy
+    rates = torch.stack([part / size for part, size in zip(said, groups, strict=True)]) + 1e-3
     return rates / rates.mean()
 
 
