@@ -4,8 +4,9 @@
 
 Forward, a program owns some points and meets the centres in tiles, keeping the largest exponent so far and the sum
 relative to it (Milakov and Gimelshein, *Online normalizer calculation for softmax*, 2018). Backward, the share of a
-centre in a point is made again, r_ij = exp(ℓ_ij - out_i), once by programs that own points and once by programs that
-own centres: nobody writes where another does, so the sums have one order and repeat to the digit.
+centre in a point is made again, once by programs that own points and once by programs that own centres: nobody writes
+where another does, so the sums have one order and repeat to the digit. The share is exp(ℓ_ij - largest_i) / sum_i and
+not exp(ℓ_ij - out_i): where out is many thousand nats below zero its last digits are coarse.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ OWN, OTHER = 64, 64
 
 @triton.jit
 def _log_density(
-    x_start, y_start, precision_start, constant_start, out_start, n, m, OWN: tl.constexpr, OTHER: tl.constexpr
+    x_start, y_start, precision_start, constant_start, base_start, total_start, n, m,
+    OWN: tl.constexpr, OTHER: tl.constexpr,
 ):  # fmt: skip
     per_cloud = tl.cdiv(n, OWN)
     cloud = (tl.program_id(0) // per_cloud).to(tl.int64)
@@ -50,12 +52,13 @@ def _log_density(
         base = tl.where(higher == -infinity, 0.0, higher)  # where all weights so far are zero
         total = total * tl.exp(most - base) + tl.sum(tl.exp(exponent - base[:, None]), axis=1)
         most = higher
-    tl.store(out_start + cloud * n + i, most + tl.log(tl.where(most == -infinity, 1.0, total)), mask=i < n)
+    tl.store(base_start + cloud * n + i, tl.where(most == -infinity, 0.0, most), mask=i < n)
+    tl.store(total_start + cloud * n + i, total, mask=i < n)
 
 
 @triton.jit
 def _gradient_of_points(
-    x_start, y_start, precision_start, constant_start, out_start, grad_start, grad_x_start, n, m,
+    x_start, y_start, precision_start, constant_start, base_start, grad_start, grad_x_start, n, m,
     OWN: tl.constexpr, OTHER: tl.constexpr,
 ):  # fmt: skip
     per_cloud = tl.cdiv(n, OWN)
@@ -65,7 +68,7 @@ def _gradient_of_points(
     x0 = tl.load(x, mask=i < n, other=0.0)
     x1 = tl.load(x + 1, mask=i < n, other=0.0)
     x2 = tl.load(x + 2, mask=i < n, other=0.0)
-    out = tl.load(out_start + cloud * n + i, mask=i < n, other=0.0)
+    base = tl.load(base_start + cloud * n + i, mask=i < n, other=0.0)
     grad = tl.load(grad_start + cloud * n + i, mask=i < n, other=0.0)
     sum0 = tl.zeros((OWN,), tl.float32)
     sum1 = tl.zeros((OWN,), tl.float32)
@@ -79,7 +82,7 @@ def _gradient_of_points(
         precision = tl.load(precision_start + cloud * m + j, mask=j < m, other=0.0)
         constant = tl.load(constant_start + cloud * m + j, mask=j < m, other=-float("inf"))
         exponent = constant[None, :] - 0.5 * precision[None, :] * (d0 * d0 + d1 * d1 + d2 * d2)
-        pull = tl.exp(exponent - out[:, None]) * precision[None, :]
+        pull = tl.exp(exponent - base[:, None]) * precision[None, :]
         sum0 += tl.sum(pull * d0, axis=1)
         sum1 += tl.sum(pull * d1, axis=1)
         sum2 += tl.sum(pull * d2, axis=1)
@@ -91,7 +94,7 @@ def _gradient_of_points(
 
 @triton.jit
 def _gradient_of_centres(
-    x_start, y_start, precision_start, constant_start, out_start, grad_start,
+    x_start, y_start, precision_start, constant_start, base_start, grad_start,
     grad_y_start, grad_precision_start, grad_constant_start, n, m,
     OWN: tl.constexpr, OTHER: tl.constexpr,
 ):  # fmt: skip
@@ -115,12 +118,12 @@ def _gradient_of_centres(
         d0 = tl.load(x, mask=i < n, other=0.0)[None, :] - y0[:, None]
         d1 = tl.load(x + 1, mask=i < n, other=0.0)[None, :] - y1[:, None]
         d2 = tl.load(x + 2, mask=i < n, other=0.0)[None, :] - y2[:, None]
-        # a point that does not exist has an infinite density, and no share in anything
-        out = tl.load(out_start + cloud * n + i, mask=i < n, other=float("inf"))
+        # below an infinite largest exponent a point that does not exist has no share in anything
+        base = tl.load(base_start + cloud * n + i, mask=i < n, other=float("inf"))
         grad = tl.load(grad_start + cloud * n + i, mask=i < n, other=0.0)
         squared = d0 * d0 + d1 * d1 + d2 * d2
         exponent = constant[:, None] - 0.5 * precision[:, None] * squared
-        share = tl.exp(exponent - out[None, :]) * grad[None, :]
+        share = tl.exp(exponent - base[None, :]) * grad[None, :]
         sum0 += tl.sum(share * d0, axis=1)
         sum1 += tl.sum(share * d1, axis=1)
         sum2 += tl.sum(share * d2, axis=1)
@@ -139,18 +142,19 @@ class _LogDensity(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, y: Tensor, precision: Tensor, constant: Tensor) -> Tensor:
         inputs = [single(tensor) for tensor in (x, y, precision, constant)]
         batch, n, m = len(x), x.shape[1], y.shape[1]
-        out = torch.empty(batch, n, dtype=torch.float32, device=x.device)
+        base, total = torch.empty(2, batch, n, dtype=torch.float32, device=x.device)
         with on(x.device):
-            _log_density[(batch * tiles(n, OWN),)](*inputs, out, n, m, OWN=OWN, OTHER=OTHER)
-        ctx.save_for_backward(*inputs, out)
+            _log_density[(batch * tiles(n, OWN),)](*inputs, base, total, n, m, OWN=OWN, OTHER=OTHER)
+        ctx.save_for_backward(*inputs, base, total)
         ctx.types = [tensor.dtype for tensor in (x, y, precision, constant)]
-        return out
+        return base + total.log()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, precision, constant, out = ctx.saved_tensors
-        given, grad = (x, y, precision, constant, out), single(grad)
+        x, y, precision, constant, base, total = ctx.saved_tensors
+        # a sum below 1 is 0, where no component has weight; then the shares are 0 too
+        given, grad = (x, y, precision, constant, base), single(grad) / total.clamp_min(1.0)
         batch, n, m = len(x), x.shape[1], y.shape[1]
         grads: list[Tensor | None] = [None] * 4
         with on(x.device):

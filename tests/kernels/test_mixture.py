@@ -47,7 +47,12 @@ def test_small_scales_neither_overflow_nor_vanish(device):
     ours, expected = both(inputs_of(device, (2, 70, 90), sigma=0.005), draw(device, 2, 70, seed=4))
     assert float(expected[0].detach().min()) < -1000  # far below the exponent's range
     for a, b in zip(ours, expected, strict=True):
-        torch.testing.assert_close(a.double(), b, rtol=1e-3, atol=1e-4 * float(b.detach().abs().max()))
+        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-4 * float(b.detach().abs().max()))
+    x, y, precision, constant = inputs_of(device, (2, 70, 90), sigma=0.005)
+    constant.requires_grad_()
+    mixture_log_density(x, y, precision, constant).sum().backward()
+    shares = constant.grad.double().sum(dim=1)  # each point's add up to one
+    torch.testing.assert_close(shares, torch.full_like(shares, 70.0), rtol=1e-5, atol=0.0)
 
 
 def test_digits_are_kept_far_from_the_origin(device):
@@ -62,8 +67,14 @@ def test_a_component_without_weight_has_no_share_even_where_it_comes_first(devic
     ours, expected = both(inputs, draw(device, 2, 40, seed=4))
     for a, b in zip(ours, expected, strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-4)
-    inputs[3][:] = -torch.inf
-    assert (mixture_log_density(*inputs) == -torch.inf).all()
+
+
+def test_without_any_weight_the_density_is_zero_and_so_are_the_gradients(device):
+    inputs = [tensor.requires_grad_() for tensor in inputs_of(device, (1, 5, OTHER + 6))]
+    inputs[3] = torch.full_like(inputs[3], -torch.inf).requires_grad_()
+    values = mixture_log_density(*inputs)
+    values.sum().backward()
+    assert (values == -torch.inf).all() and all((tensor.grad == 0).all() for tensor in inputs)
 
 
 def test_gradients_are_made_only_for_what_wants_them_and_have_its_type(device):
