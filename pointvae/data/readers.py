@@ -10,17 +10,22 @@ from typing import Any
 import numpy as np
 
 from pointvae.data.clouds import read_npy, read_pcd, read_xyz
+from pointvae.data.meshes import read_plain
 from pointvae.data.sampling import Geometry
 from pointvae.data.scans import SCANS, read_e57, read_las
 from pointvae.errors import InputError
 
 
 def read_mesh(path: Path) -> Geometry:
-    """A mesh file, read by trimesh from its bytes alone: no material, texture or other file is opened.
+    """A mesh file, read from its bytes alone, by trimesh if not plain: no material, texture or other file is opened.
 
     The parts of a scene are put where the scene has them. A .ply without faces is a cloud.
     """
-    scene = _load_scene(path)
+    data, suffix = path.read_bytes(), path.suffix.lower()
+    plain = read_plain(data, suffix)
+    if plain is not None:
+        return Geometry(*plain)
+    scene = _load_scene(data, suffix)
     vertices, faces, loose, start = [], [], [], 0
     for node in scene.graph.nodes_geometry:
         transform, name = scene.graph[node]
@@ -41,7 +46,7 @@ def read_mesh(path: Path) -> Geometry:
     points = np.concatenate(loose) if loose else np.empty((0, 3))
     if len(points) == 0:
         raise InputError(f"the file holds no shape: it is empty, cut short or not {path.suffix}")
-    if path.suffix.lower() != ".ply":
+    if suffix != ".ply":
         raise InputError("the mesh has no faces; give it faces, or save its points as .xyz or .ply")
     return Geometry(points)
 
@@ -88,15 +93,14 @@ def read_file(path: Path) -> Geometry:
         raise InputError(f"damaged or not {path.suffix} ({text[:120]})") from error
 
 
-def _load_scene(path: Path) -> Any:
+def _load_scene(data: bytes, suffix: str) -> Any:
     import trimesh
 
-    kind = path.suffix.lower()[1:]
-    data = io.BytesIO(path.read_bytes())  # bytes carry no path, so nothing beside the file can be resolved
+    stream = io.BytesIO(data)  # bytes carry no path, so nothing beside the file can be resolved
     options: dict[str, Any] = {"process": False, "skip_materials": True}
     if hasattr(trimesh, "load_scene"):
-        return trimesh.load_scene(data, file_type=kind, **options)
-    return trimesh.load(data, file_type=kind, force="scene", **options)
+        return trimesh.load_scene(stream, file_type=suffix[1:], **options)
+    return trimesh.load(stream, file_type=suffix[1:], force="scene", **options)
 
 
 def _checked(vertices: Any, faces: Any) -> Geometry:

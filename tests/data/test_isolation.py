@@ -327,12 +327,14 @@ def test_rows_of_real_meshes_are_bit_for_bit_those_of_this_process(real_data: Pa
     assert any(isinstance(row, Made) for row in rows)
 
 
-def test_the_child_does_not_load_torch(tmp_path: Path, patient: Isolation) -> None:
+def test_the_child_loads_neither_torch_nor_what_a_plain_mesh_does_not_need(
+    tmp_path: Path, patient: Isolation
+) -> None:
     load = functools.partial(_read, write_box(tmp_path / "box.off"))
     assert isinstance(patient.row(functools.partial(make_row, load, "box", SETTINGS)), Made)
     loaded = set(str(patient.row(call(faults.modules))).split())
-    assert "trimesh" in loaded
-    assert not {"torch", "lightning", "sklearn"} & loaded
+    assert "pointvae.data.meshes" in loaded
+    assert not {"torch", "lightning", "sklearn", "trimesh"} & loaded
 
 
 def test_nothing_of_the_child_or_what_it_started_is_left_behind(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,6 +54,42 @@ def test_the_sampler_draws_what_a_loop_over_points_draws():
     slow, slow_faces = slow_sample(vertices, faces, 300, np.random.default_rng(5))
     np.testing.assert_array_equal(fast_faces, slow_faces)
     np.testing.assert_allclose(fast, slow, atol=1e-12)
+
+
+def plain_areas(corners):
+    """Areas as numpy's own functions give them, whose bits the datasets of earlier versions hold."""
+    return np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
+
+
+def plain_sample(vertices, faces, count, rng):
+    corners = vertices[faces]
+    areas = plain_areas(corners / np.ptp(corners.reshape(-1, 3), axis=0).max())
+    total = np.cumsum(areas)
+    drawn = np.searchsorted(total, rng.random(count) * total[-1], side="right")
+    chosen = np.minimum(drawn, np.flatnonzero(areas)[-1])
+    root, along = np.sqrt(rng.random((count, 1))), rng.random((count, 1))
+    a, b, c = np.moveaxis(corners[chosen], 1, 0)
+    return (1 - root) * a + root * (1 - along) * b + root * along * c, chosen
+
+
+@given(st.integers(0, 10_000), st.integers(1, 300), st.sampled_from([1e-5, 1.0, 1e6]))
+def test_samples_are_bit_for_bit_those_of_the_plain_formulas(seed, faces, scale):
+    vertices, triangles = random_mesh(seed, faces)
+    vertices = vertices * scale + seed
+    corners = vertices[triangles]
+    assert face_areas(corners).tobytes() == plain_areas(corners).tobytes()
+    fast, slow = (
+        sample(vertices, triangles, 100, np.random.default_rng(seed)) for sample in (sample_surface, plain_sample)
+    )
+    assert fast[0].tobytes() == slow[0].tobytes()
+    np.testing.assert_array_equal(fast[1], slow[1])
+
+
+@given(st.integers(0, 10_000), st.integers(1, 50))
+def test_digests_are_of_the_rounded_corners_of_all_triangles_in_order(seed, faces):
+    vertices, triangles = random_mesh(seed, faces)
+    for mesh, soup in ((Geometry(vertices, triangles), vertices[triangles]), (Geometry(vertices), vertices)):
+        assert mesh.digest() == hashlib.sha256(soup.astype(np.float32).tobytes()).hexdigest()[:16]
 
 
 def test_faces_are_hit_in_proportion_to_their_area_and_flat_ones_never():
