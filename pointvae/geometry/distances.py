@@ -11,6 +11,7 @@ from torch import Tensor
 from pointvae.errors import InputError
 from pointvae.geometry.chunks import gather_points
 from pointvae.geometry.scores import full_precision, least, score_tables
+from pointvae.kernels import nearest_by_kernel
 
 
 @torch.no_grad()
@@ -29,6 +30,8 @@ def nearest_indices(x: Tensor, y: Tensor, y_mask: Tensor | None = None) -> Tenso
         distances agree to the last digits of the clouds' extent, squared.
     """
     x, y = full_precision(x, y)
+    if (found := nearest_by_kernel(x, y, y_mask)) is not None:
+        return found
     out = torch.empty(x.shape[:2], dtype=torch.int64, device=x.device)
     for clouds, rows, table in score_tables(x, y, y_mask):
         out[clouds, rows] = least(table)
