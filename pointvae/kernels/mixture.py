@@ -147,7 +147,8 @@ class _LogDensity(torch.autograd.Function):
             _log_density[(batch * tiles(n, OWN),)](*inputs, base, total, n, m, OWN=OWN, OTHER=OTHER)
         ctx.save_for_backward(*inputs, base, total)
         ctx.types = [tensor.dtype for tensor in (x, y, precision, constant)]
-        return base + total.log()
+        out: Tensor = base + total.log()
+        return out
 
     @staticmethod
     @once_differentiable
