@@ -9,7 +9,7 @@ import pytest
 import torch
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-KERNELS = ["test_mixture.py", "test_nearest.py", "test_self_check.py", "test_winners.py"]
+KERNELS = ["test_behind.py", "test_mixture.py", "test_nearest.py", "test_self_check.py", "test_winners.py"]
 collect_ignore = [] if DEVICE.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1" else KERNELS
 
 
