@@ -19,6 +19,7 @@ from pointvae.models.batch_norm import BatchNorm1d
 from pointvae.models.build import build_model
 from pointvae.models.encoders.dgcnn import EdgeConv
 from pointvae.models.linear_norm_max import LinearNormMax
+from pointvae.models.linear_norm_pool import linear_norm_pool
 from pointvae.models.modes import evaluation_mode
 from pointvae.models.posteriors import Posterior
 from pointvae.objectives.consistency import Consistency
@@ -44,11 +45,23 @@ class Rows(nn.Module):
         return torch.zeros_like(x).index_put((rows,), self.norm(x[rows]))
 
 
+class Pooled(nn.Module):
+    """A linear layer, batch norm and both pools, under a layer's name and arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.norm = nn.Linear(5, 4, bias=False), BatchNorm1d(4)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return linear_norm_pool(x, self.linear, self.norm, 0.2, mask)
+
+
 LAYERS: dict[str, Callable[[], nn.Module]] = {
     "norm": Rows,
     "norm-without-weights": lambda: Rows(affine=False),
     "fused": lambda: LinearNormMax(5, 4),
     "edges": lambda: EdgeConv(5, 4, 3),
+    "pooled": Pooled,
 }
 
 
