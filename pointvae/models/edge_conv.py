@@ -54,13 +54,21 @@ def largest_neighbours(values: Tensor, index: Tensor, codes: Tensor | None = Non
     return largest, len(codes) - code.clamp_min_(1.0)  # NaN equals nothing, yet must point somewhere
 
 
+def degrees(index: Tensor, count: int) -> Tensor:
+    """How often each of ``count`` points is a neighbour [M], of neighbours [E]."""
+    if index.device.type == "cpu":
+        return torch.bincount(index, minlength=count)
+    # on a GPU bincount makes the host wait for its length, and has no deterministic form
+    return torch.zeros(count, dtype=torch.int64, device=index.device).scatter_add_(0, index, torch.ones_like(index))
+
+
 def sums_over_followers(values: Tensor, index: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """For each of ``count`` points, the sum of ``values`` [R, C] over those whose neighbour it is, and how many.
 
     A point that is a neighbour twice counts twice. Gives [M, C] and [M, 1].
     """
     flat = index.flatten()
-    degree = torch.bincount(flat, minlength=count)
+    degree = degrees(flat, count)
     followers = flat.argsort(stable=True) // index.shape[1]
     return embedding_bag(followers, values, degree.cumsum(0) - degree, mode="sum"), degree.unsqueeze(1)
 
@@ -75,7 +83,7 @@ def edge_moments(own: Tensor, other: Tensor, index: Tensor) -> tuple[Tensor, Ten
     """
     rows, k = index.shape
     near = embedding_bag(index, other, mode="sum").div_(k)
-    degree = torch.bincount(index.flatten(), minlength=len(other)).to(other.dtype).unsqueeze(1)
+    degree = degrees(index.flatten(), len(other)).to(other.dtype).unsqueeze(1)
     within = other.square().mul_(degree).sum(dim=0) / (rows * k) - near.square().sum(dim=0) / rows
     middle = near.add_(own)  # of a point's edges
     mean = middle.mean(dim=0)
