@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pointvae.models.batch_norm import BatchNorm1d
+from pointvae.models.linear_norm import folded_chain, linear_norm
 
 
 class PointwiseMLP(nn.Module):
@@ -19,6 +20,7 @@ class PointwiseMLP(nn.Module):
 
     def __init__(self, channels: Sequence[int], slope: float = 0.0, last_activation: bool = True) -> None:
         super().__init__()
+        self.slope, self.last_activation = slope, last_activation
         layers: list[nn.Module] = []
         last = len(channels) - 2
         for i in range(last + 1):
@@ -30,8 +32,16 @@ class PointwiseMLP(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Map rows [R, C_in] to rows [R, C_out]."""
-        out: Tensor = self.layers(rows)
-        return out
+        modules = list(self.layers)
+        linears = [layer for layer in modules if isinstance(layer, nn.Linear)]
+        norms = [layer for layer in modules if isinstance(layer, BatchNorm1d)]
+        slopes = [self.slope] * (len(linears) - 1) + [self.slope if self.last_activation else None]
+        layers = list(zip(linears, norms, slopes, strict=True))
+        if not (self.training or torch.is_grad_enabled()):
+            return folded_chain(rows, layers)
+        for linear, norm, slope in layers:
+            rows = linear_norm(rows, linear, norm, slope)
+        return rows
 
 
 def pack(values: Tensor, mask: Tensor | None) -> Tensor:

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from pointvae.geometry import chunks
 from pointvae.models.layers import max_pool, pack, unpack
-from pointvae.models.linear_norm_max import LinearNormMax
+from pointvae.models.linear_norm_max import LinearNormMax, winning_points
 
 
 def plain(layer: LinearNormMax, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -63,3 +64,62 @@ def test_float32_keeps_its_digits_far_from_the_origin():
 
 def test_the_norm_is_batch_norm_so_weights_move_between_the_forms():
     assert isinstance(LinearNormMax(2, 3).norm, nn.BatchNorm1d)
+
+
+@pytest.mark.parametrize("bytes_", [1, 300, 2**30])
+@pytest.mark.parametrize("mask", [None, MASK], ids=["full", "masked"])
+def test_evaluation_without_gradient_equals_the_plain_layers_in_chunks_of_any_size(mask, bytes_, monkeypatch):
+    monkeypatch.setattr(chunks, "CPU_BYTES", bytes_)
+    fused, reference, x = make(4)
+    with torch.no_grad():
+        fused.norm.running_mean.copy_(torch.linspace(-1.0, 1.0, 7))
+        fused.norm.running_var.copy_(torch.linspace(0.5, 2.0, 7))
+        reference.load_state_dict(fused.state_dict())
+        torch.testing.assert_close(fused.eval()(x, mask), plain(reference.eval(), x, mask), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("bytes_", [1, 300, 2**30])
+@pytest.mark.parametrize("mask", [None, MASK], ids=["full", "masked"])
+def test_winners_are_those_of_the_whole_table_and_the_first_among_equals(mask, bytes_, monkeypatch):
+    monkeypatch.setattr(chunks, "CPU_BYTES", bytes_)
+    fused, _, x = make(5)
+    x = torch.cat([x, x], dim=1).round()  # every winner has its equal
+    weight = fused.linear.weight.detach().round(decimals=1)
+    both = None if mask is None else torch.cat([mask, mask], dim=1)
+    scores = x @ weight.T
+    if both is not None:
+        scores = scores.masked_fill(~both.unsqueeze(2), -torch.inf)
+    made = winning_points(x, weight, both)
+    best = scores.amax(dim=1)
+    torch.testing.assert_close(scores.gather(1, made.unsqueeze(1)).squeeze(1), best)
+    assert (made < 9).all()
+
+
+def test_a_cloud_without_points_has_a_finite_value_that_is_the_same_with_and_without_gradient():
+    fused, _, x = make(6)
+    mask = MASK.clone()
+    mask[2] = False
+    fused.eval()
+    with torch.no_grad():
+        quick = fused(x, mask)
+    torch.testing.assert_close(quick, fused(x, mask))
+    assert quick.isfinite().all()
+
+
+def test_gradients_in_chunks_equal_those_of_the_plain_layers(monkeypatch):
+    monkeypatch.setattr(chunks, "CPU_BYTES", 1)
+    test_values_gradients_and_running_statistics_equal_the_plain_layers(MASK, True)
+
+
+def test_values_and_statistics_stay_in_single_precision_under_autocast():
+    fused, reference, x = make(7)
+    fused.float(), reference.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        made = fused(x.float())
+    assert made.dtype == torch.float32
+    exact = plain(reference, x.float(), None)
+    # the winner may be another where bf16 sees no difference; its value is exact
+    torch.testing.assert_close(made, exact, rtol=0.02, atol=0.02)
+    torch.testing.assert_close(fused.norm.running_var, reference.norm.running_var)
+    fused(x.bfloat16().float()), made.sum().backward()
+    assert fused.linear.weight.grad.dtype == torch.float32
