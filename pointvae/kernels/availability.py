@@ -11,11 +11,13 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from threading import Lock
 
 import torch
 
 SWITCH = "POINTVAE_KERNELS"
 _log = logging.getLogger("pointvae.kernels")
+_one_at_a_time = Lock()  # the threads of an evaluation ask at once
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def available() -> Availability:
     """
     if os.environ.get(SWITCH, "1") == "0":
         return Availability(False, f"the environment says {SWITCH}=0")
-    return _on_this_machine()
+    with _one_at_a_time:
+        return _on_this_machine()
 
 
 @cache

@@ -68,7 +68,7 @@ def _gradient_of_points(
     x0 = tl.load(x, mask=i < n, other=0.0)
     x1 = tl.load(x + 1, mask=i < n, other=0.0)
     x2 = tl.load(x + 2, mask=i < n, other=0.0)
-    base = tl.load(base_start + cloud * n + i, mask=i < n, other=0.0)
+    base = tl.load(base_start + cloud * n + i, mask=i < n, other=float("inf"))
     grad = tl.load(grad_start + cloud * n + i, mask=i < n, other=0.0)
     sum0 = tl.zeros((OWN,), tl.float32)
     sum1 = tl.zeros((OWN,), tl.float32)

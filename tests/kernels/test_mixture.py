@@ -55,6 +55,14 @@ def test_small_scales_neither_overflow_nor_vanish(device):
     torch.testing.assert_close(shares, torch.full_like(shares, 70.0), rtol=1e-5, atol=0.0)
 
 
+def test_large_constants_do_not_overflow(device):
+    inputs = inputs_of(device, (1, 70, 90))
+    inputs[3] += 300.0  # above the exponent's range, also at the origin, where tiles are filled up
+    ours, expected = both(inputs, draw(device, 1, 70, seed=4))
+    for a, b in zip(ours, expected, strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-4 * float(b.detach().abs().max()))
+
+
 def test_digits_are_kept_far_from_the_origin(device):
     ours, expected = both(inputs_of(device, (1, 70, 90), middle=1000.0), draw(device, 1, 70, seed=4))
     for a, b in zip(ours, expected, strict=True):
