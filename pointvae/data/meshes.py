@@ -47,6 +47,7 @@ def read_plain(data: bytes, suffix: str) -> Mesh | None:
 
 def read_off(data: bytes) -> Mesh:
     """An .off of any header that ends in OFF, with comments, colours and polygons."""
+    sure(data.isascii())
     text = _unix_lines(_without_comments(data))
     start = text.find(b"OFF")
     sure(start >= 0)
@@ -129,16 +130,16 @@ def _without_comments(text: bytes) -> bytes:
     """The text without what follows a # in its line, where trimesh finds the same."""
     if b"#" not in text:
         return text
-    sure(text.isascii())
     lead, *rest = text.split(b"#")
     sure(not lead.partition(b"\n")[2])  # versions of trimesh repeat lines that stand before the first comment
     return lead + b"\n" + b"\n".join(piece.partition(b"\n")[2] for piece in rest)
 
 
 def _lines(codes: npt.NDArray[np.uint8], starts: Ints, ends: Ints, wanted: npt.NDArray[np.bool_]) -> Words:
-    """The words of the wanted lines, without the letter that begins each."""
+    """The words of the wanted lines, without the letter and the space that begin each."""
     keep = np.repeat(wanted, ends - starts + 1)
-    keep[starts[wanted]] = False
+    letters = starts[wanted]
+    keep[letters] = keep[letters + 1] = False
     words = Words(codes[: len(keep)][keep].tobytes())
     sure(len(words.ends) == wanted.sum())
     return words

@@ -75,7 +75,7 @@ def sample_surface(
         raise InputError("the mesh has no faces; give it faces, or save its points as a cloud")
     corners = _columns(vertices.take(faces, axis=0))
     extent = float((corners.max(axis=2).max(axis=0) - corners.min(axis=2).min(axis=0)).max())
-    areas = _areas(corners / extent) if extent > 0 else np.zeros(len(faces))
+    areas = _areas(np.divide(corners, extent, out=corners)) if extent > 0 else np.zeros(len(faces))
     total = np.cumsum(areas)
     if not total[-1] > FLAT:
         raise InputError("the surface has zero area: all its triangles are degenerate")

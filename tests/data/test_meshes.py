@@ -221,6 +221,12 @@ def test_counts_and_indices_that_lie_are_not_plain_and_cost_no_memory(name):
         tracemalloc.stop()
 
 
+def test_a_file_that_is_not_plain_text_anywhere_is_left_to_trimesh(place):
+    triangle = b"OFF\n3 1\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
+    for data in (b"\x81" + triangle, triangle + b"\x81"):
+        check(place, data, ".off", plain=False)
+
+
 def test_lines_that_end_in_a_carriage_return_alone_are_left_to_trimesh(place):
     data = b"OFF\r3 1 0\r0 0 0\r1 0 0\r0 1 0\r3 0 1 2\r"
     check(place, data, ".off", plain=False)
