@@ -6,9 +6,10 @@ import torch
 pytest.importorskip("triton")
 
 from pointvae.geometry.distances import chamfer_distance, nearest
-from pointvae.kernels import dispatch, mixture
+from pointvae.kernels import dispatch, mixture, winners
 from pointvae.kernels import nearest as nearest_kernel
 from pointvae.models.likelihoods import Mixture
+from pointvae.models.linear_norm_max import LinearNormMax
 
 
 def draw(device, *shape: int, seed: int = 0) -> torch.Tensor:
@@ -56,3 +57,15 @@ def test_the_mixture_takes_density_and_gradient_from_the_kernels(device, monkeyp
     ours, plain = with_and_without(monkeypatch, lambda a, b: likelihood.log_prob(a, b, mask), rows, target)
     torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-3)
     assert len(calls) == 1
+
+
+def test_the_fused_layer_takes_its_winners_from_the_kernel(device, monkeypatch):
+    calls = count_calls(monkeypatch, winners, "winning_points")
+    layer = LinearNormMax(5, 70).to(device)
+    with torch.no_grad():
+        layer.norm.weight.copy_(draw(device, 70, seed=2))  # both signs: a maximum or a minimum
+    x = draw(device, 3, 90, 5)
+    mask = torch.arange(90, device=device).expand(3, 90) < torch.tensor([[90], [40], [1]], device=device)
+    ours, plain = with_and_without(monkeypatch, lambda a: layer(a, mask), x)
+    torch.testing.assert_close(ours, plain)
+    assert calls
