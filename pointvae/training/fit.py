@@ -40,6 +40,7 @@ def fit(
     strategy: str = "auto",
     num_nodes: int = 1,
     precision: str = "32-true",
+    compile: bool = False,
     progress: bool = False,
 ) -> Run:
     """Train a model and write its run folder.
@@ -66,6 +67,7 @@ def fit(
         strategy: Lightning's: ``auto``, ``ddp``…
         num_nodes: machines.
         precision: Lightning's: ``32-true``, ``bf16-mixed``…
+        compile: let torch.compile make the decoder's code; needs a C++ compiler, and waits for it at the first step.
         progress: show a bar on stderr.
 
     Returns:
@@ -95,6 +97,7 @@ def fit(
         "strategy": strategy,
         "num_nodes": num_nodes,
         "precision": precision,
+        "compile": compile,
     }
     keeping: dict[str, Any] = {"loading": loading, "checkpoint_every": checkpoint_every}
     config = {"model": describe(model), "objective": describe(objective), **settings, **keeping, **machine}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import ECONNABORTED
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any
 
 from pointvae.errors import InputError
@@ -77,6 +79,19 @@ def check_settings(
         raise InputError(f"checkpoint_every must be at least 0, got {checkpoint_every}")
 
 
+def compile_decoder(model: PointVAE) -> None:
+    """Let torch.compile make the decoder's code at its first use; names and weights stay.
+
+    The encoders' layers are written by hand already, with numpy where it is the faster, and stay as they are.
+
+    Raises:
+        InputError: there is no C++ compiler.
+    """
+    if not any(which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++", "cl")):
+        raise InputError("--compile: torch.compile needs a C++ compiler and finds none; install g++, or leave it out")
+    model.decoder.compile()
+
+
 def train(
     module: TrainingModule,
     loaders: Callable[[int, int], Loaders],
@@ -119,6 +134,8 @@ def train(
         with _quiet():
             trainer.strategy.setup_environment()
             trainer.strategy.barrier()
+    if config.get("compile"):
+        compile_decoder(module.model)
     if is_main_process():
         run.mkdir(parents=True, exist_ok=True)
         write_config(run, config, command)

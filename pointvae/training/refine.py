@@ -104,6 +104,7 @@ def refine(
     strategy: str = "auto",
     num_nodes: int = 1,
     precision: str = "32-true",
+    compile: bool = False,
     progress: bool = False,
 ) -> Run:
     """Make a trained model self-consistent without any data, and write a run folder of its own.
@@ -128,6 +129,7 @@ def refine(
         strategy: Lightning's: ``auto``, ``ddp``…
         num_nodes: machines.
         precision: Lightning's: ``32-true``, ``bf16-mixed``…
+        compile: let torch.compile make the decoder's code; needs a C++ compiler, and waits for it at the first step.
         progress: show a bar on stderr.
 
     Returns:
@@ -164,6 +166,7 @@ def refine(
         "strategy": strategy,
         "num_nodes": num_nodes,
         "precision": precision,
+        "compile": compile,
     }
     config = {"objective": describe(objective), **settings, **machine}
     check_folder(new_run, resume, config)

@@ -20,7 +20,7 @@ from pointvae.transforms import Transform
 from pointvae.writing import write_text
 
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
-MACHINE = {"accelerator", "devices", "strategy", "num_nodes", "precision", "loading", "checkpoint_every"}
+MACHINE = {"accelerator", "devices", "strategy", "num_nodes", "precision", "compile", "loading", "checkpoint_every"}
 FREE = MACHINE | {"epochs"}  # may change when a run goes on
 PRIOR_DRAWS = "On clouds that the decoder makes of draws from the prior, other ones than those trained on. "
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pointvae.models.decoders.base import DECODERS, Decoder
+from pointvae.models.precision import autocast_off
 
 
 def square_grid(points: int, half_width: float = 0.3) -> Tensor:
@@ -42,7 +43,13 @@ class Fold(nn.Module):
 
     def forward(self, z: Tensor, points: Tensor) -> Tensor:
         """Latents [B, D] and points [M, C] or [B, M, C] give [B, M, C']."""
-        out: Tensor = self.rest(self.latent(z).unsqueeze(1) + self.point(points))
+        *hidden, last = self.rest
+        assert isinstance(last, nn.Linear)
+        x: Tensor = self.latent(z).unsqueeze(1) + self.point(points)
+        for layer in hidden:
+            x = layer(x)
+        with autocast_off(x.device):  # coordinates need more than the 8 binary digits of bf16
+            out: Tensor = last(x.to(last.weight.dtype))
         return out
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from pointvae.models.decoders.base import DECODERS, Decoder
+from pointvae.models.precision import autocast_off
 
 
 @DECODERS.register("mlp", widths=(16,))
@@ -31,5 +32,9 @@ class MLPDecoder(Decoder):
 
     def forward(self, z: Tensor) -> Tensor:
         """Rows [B, M, C] of latents [B, D]."""
-        out: Tensor = self.layers(z).unflatten(1, (self.points, self.channels))
-        return out
+        *hidden, last = self.layers
+        for layer in hidden:
+            z = layer(z)
+        with autocast_off(z.device):  # coordinates need more than the 8 binary digits of bf16
+            out: Tensor = last(z.to(last.weight.dtype))
+        return out.view(len(z), self.points, self.channels)
