@@ -153,6 +153,7 @@ def train(
     strategy: str = "auto",
     num_nodes: int = 1,
     precision: str = "32-true",
+    compile: bool = False,
 ) -> dict[str, Any]:
     """Train a model on a dataset folder's train split.
 
@@ -177,6 +178,7 @@ def train(
         strategy: auto, ddp.
         num_nodes: machines.
         precision: 32-true, bf16-mixed.
+        compile: let torch.compile make the decoder's code: needs a C++ compiler, and waits for it at the first step.
     """
     from pointvae.training.fit import fit
 
@@ -201,6 +203,7 @@ def train(
         strategy=strategy,
         num_nodes=num_nodes,
         precision=precision,
+        compile=compile,
         progress=True,
     )
     return {"run": str(made.path), "epochs": epochs, **made.metrics}
@@ -379,6 +382,7 @@ def refine(
     strategy: str = "auto",
     num_nodes: int = 1,
     precision: str = "32-true",
+    compile: bool = False,
 ) -> dict[str, Any]:
     """Make a trained run self-consistent without its data: the decoder stays, the encoder learns from its clouds.
 
@@ -399,6 +403,7 @@ def refine(
         strategy: auto, ddp.
         num_nodes: machines.
         precision: 32-true, bf16-mixed.
+        compile: let torch.compile make the decoder's code: needs a C++ compiler, and waits for it at the first step.
     """
     from pointvae.training.refine import refine
 
@@ -419,6 +424,7 @@ def refine(
         strategy=strategy,
         num_nodes=num_nodes,
         precision=precision,
+        compile=compile,
         progress=True,
     )
     return {"run": str(made.path), "refined_from": run, "epochs": epochs, **made.metrics}
