@@ -104,7 +104,7 @@ def test_a_training_in_bf16_ends_near_that_in_single_precision(shapes, tmp_path)
 
 def test_compile_is_refused_where_there_is_no_compiler(monkeypatch):
     monkeypatch.setattr("pointvae.training.loop.which", lambda name: None)
-    with pytest.raises(InputError, match="--compile.*C\\+\\+ compiler"):
+    with pytest.raises(InputError, match=r"--compile.*C\+\+ compiler"):
         compile_decoder(build_model(CONFIG, 0))
 
 

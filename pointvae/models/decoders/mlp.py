@@ -33,6 +33,7 @@ class MLPDecoder(Decoder):
     def forward(self, z: Tensor) -> Tensor:
         """Rows [B, M, C] of latents [B, D]."""
         *hidden, last = self.layers
+        assert isinstance(last, nn.Linear)
         for layer in hidden:
             z = layer(z)
         with autocast_off(z.device):  # coordinates need more than the 8 binary digits of bf16
