@@ -18,19 +18,30 @@ from pointvae.geometry.chunks import row_chunks
 from pointvae.global_batch import mean_over_batch, sum_over_processes
 from pointvae.models.batch_norm import BatchNorm1d
 from pointvae.models.layers import pack
+from pointvae.models.precision import product, product_dtype
 
 Block = tuple[slice, slice]  # of clouds and of channels
 
 
 def _blocks(x: Tensor, channels: int) -> list[Block]:
-    """Clouds x channels in blocks whose values at all points keep within the byte budget, two tables at a time."""
+    """Clouds x channels in blocks whose values at all points are a few caches' worth: small ones multiply slowly."""
     batch, n, _ = x.shape
-    cell = 2 * n * x.element_size()
+    cell = max(1, n * x.element_size() // 4)
     return [
         (clouds, rows)
         for clouds in row_chunks(x, batch, channels * cell)
         for rows in row_chunks(x, channels, (clouds.stop - clouds.start) * cell)
     ]
+
+
+def _products(left: Tensor, right: Tensor) -> Tensor:
+    """L Rᵀ of every cloud: [c, P, K] and [c, Q, K], of which one may be the same for all, give [c, P, Q]."""
+    if right.device.type != "cpu":
+        return left @ right.transpose(1, 2)
+    clouds = max(len(left), len(right))
+    pairs = zip(left.expand(clouds, -1, -1), right.expand(clouds, -1, -1), strict=True)
+    made = [product(a, b) for a, b in pairs]
+    return made[0].unsqueeze(0) if len(made) == 1 else torch.stack(made)
 
 
 def _argmax(values: Tensor) -> Tensor:
@@ -65,46 +76,41 @@ class _NormPool(torch.autograd.Function):
         keep: bool,
     ) -> tuple[Tensor, Tensor, Tensor, int | Tensor]:
         batch, n, _ = x.shape
-        blocks, kind = _blocks(x, len(weight)), x.device.type
-        low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        low, blocks = product_dtype(x), _blocks(x, len(weight))
         absent = None if mask is None else ~mask.unsqueeze(1)
         sizes = x.new_full((batch, 1), n) if mask is None else mask.sum(dim=1, keepdim=True).to(x.dtype)
         rows = pack(x, mask)
         centre = rows.mean(dim=0) if given is None else None
         if centre is not None:  # sums of squares keep their digits
             x = x - centre if absent is None else (x - centre).masked_fill_(absent.transpose(1, 2), 0.0)
-        x, w = x.to(low), weight.to(low)
-
-        def product(block: Block) -> Tensor:
-            clouds, channels = block
-            out = None if table is None else table[block]
-            # autocast leaves what has an output alone, and else changes nothing here
-            return torch.bmm(
-                w[channels].expand(clouds.stop - clouds.start, -1, -1), x[clouds].transpose(1, 2), out=out
-            )
-
-        table = x.new_empty(batch, len(weight), n) if keep or given is None else None
+        x, w = x.to(low), weight.to(low).unsqueeze(0)
+        table = x.new_empty(batch if keep or given is None else 0, len(weight), n)
         count: int | Tensor = len(rows)
         if given is None:
+            assert centre is not None
             squares = x.new_zeros(len(weight), dtype=torch.float64)
             for block in blocks:
-                squares[block[1]] += product(block).to(rows.dtype).square().sum(dim=(0, 2))
+                values = _products(w[:, block[1]], x[block[0]])
+                squares[block[1]] += values.to(rows.dtype).square().sum(dim=(0, 2))
+                table[block] = values
             own_mean = (weight * centre).sum(dim=1)
             own = torch.stack([own_mean.double(), squares / len(rows) + own_mean.double().square()])
             moments, count = mean_over_batch(own, len(rows))
             mean, variance = (part.to(rows.dtype) for part in (moments[0], moments[1] - moments[0].square()))
             shift = mean - own_mean
         else:
-            mean, variance = given
-            shift = mean
+            shift = mean = given[0]
+            variance = given[1]
         inverse = torch.rsqrt(variance.clamp_min(0.0) + eps)
         scale = factor * inverse
         scales, offsets = _columns(scale), _columns(bias - shift * scale)
         pooled = rows.new_empty(batch, 2, len(weight))
         place = torch.empty(batch, len(weight), 1, dtype=torch.int64, device=x.device)
         for clouds, channels in blocks:
-            made = table is not None and given is None
-            values = (table[clouds, channels] if made else product((clouds, channels))).to(rows.dtype)
+            values = table[clouds, channels] if given is None else _products(w[:, channels], x[clouds])
+            if keep and given is not None:
+                table[clouds, channels] = values
+            values = values.to(rows.dtype)
             values = leaky_relu_(values.mul(scales[channels]).add_(offsets[channels]), slope)
             if absent is not None:
                 values.masked_fill_(absent[clouds], -torch.inf)
@@ -134,8 +140,8 @@ class _NormPool(torch.autograd.Function):
                 given.masked_fill_(absent[block[0]], 0.0)
             return values, torch.ops.aten.leaky_relu_backward(given, out, ctx.slope, False)
 
-        blocks = _blocks(x, len(w))
-        sums = grad.new_zeros(2, len(w))  # of the gradient, and of its product with the standardised values
+        blocks = _blocks(x, w.shape[1])
+        sums = grad.new_zeros(2, w.shape[1])  # of the gradient, and of its product with the standardised values
         for block in blocks:
             values, given = normed(block)
             sums[0, block[1]] += given.sum(dim=(0, 2))
@@ -147,7 +153,7 @@ class _NormPool(torch.autograd.Function):
             offset, tilt = ((part / ctx.count).to(grad.dtype) * scale for part in whole)
             tilt = tilt * inverse
             offset = offset - tilt * shift
-        to_x, to_weight = torch.zeros_like(x, dtype=grad.dtype), torch.zeros_like(w, dtype=grad.dtype)
+        to_x, to_weight = torch.zeros_like(x, dtype=grad.dtype), torch.zeros_like(w[0], dtype=grad.dtype)
         for clouds, channels in blocks:
             values, given = normed((clouds, channels))
             given.mul_(_columns(scale)[channels])
@@ -156,8 +162,8 @@ class _NormPool(torch.autograd.Function):
                 if absent is not None:
                     given.masked_fill_(absent[clouds], 0.0)
             given = given.to(w.dtype)
-            to_x[clouds] += given.transpose(1, 2) @ w[channels]
-            to_weight[channels] += (given @ x[clouds]).sum(dim=0)
+            to_x[clouds] += _products(given.transpose(1, 2), w[:, channels].transpose(1, 2))
+            to_weight[channels] += _products(given, x[clouds].transpose(1, 2)).sum(dim=0)
         if centre is not None:  # the sum over own points of what the table got, which is 0 over all processes
             own = scale * sums[0] - ctx.rows * offset
             to_weight += own.unsqueeze(1) * centre

@@ -56,7 +56,7 @@ def compare(layer: nn.Module, other: nn.Module, x: Tensor, outputs: list[Tensor]
         torch.testing.assert_close(value, other.state_dict()[name], **close, msg=lambda m, n=name: f"{n}: {m}")
 
 
-@pytest.mark.parametrize("k", [1, 3, 300])
+@pytest.mark.parametrize("k", [1, 3, 20])
 @pytest.mark.parametrize("mask", [None, MASK], ids=["full", "masked"])
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_values_gradients_and_running_statistics_equal_the_definition(k, mask, training, monkeypatch):
@@ -204,3 +204,10 @@ def test_no_number_among_the_features_is_no_crash():
     x.requires_grad_()
     layer(x).sum().backward()
     assert x.grad.isnan().any()
+
+
+def test_there_may_be_more_neighbours_than_a_byte_counts():
+    layer, reference, _ = make(k=300)
+    x = torch.randn(1, 300, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    inputs = [x.clone().requires_grad_() for _ in range(2)]
+    compare(layer, reference, x, [layer(inputs[0]), by_edges(reference, inputs[1])], inputs)
