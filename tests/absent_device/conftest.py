@@ -28,7 +28,9 @@ if not collect_ignore:
 class AbsentGenerator(torch.Generator):
     """A generator that says it is on the accelerator."""
 
-    device = torch.device(DEVICE)
+    @property
+    def device(self) -> torch.device:
+        return torch.device(DEVICE)
 
 
 class GeneratorsMatch(TorchFunctionMode):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.environ.get("POINTVAE_ABSENT_DEVICE") == "1", reason="this is the child")
 def test_training_leaves_nothing_on_the_cpu_and_looks_at_no_number():
     pytest.importorskip("torch", minversion="2.10")  # where a backend can be made in Python alone
