@@ -241,7 +241,7 @@ def probe() -> Sides:
 
     def theirs() -> None:
         with contextlib.suppress(Warning):
-            LinearSVC(C=0.01, dual=True).fit(features[part], labels[part])
+            LinearSVC(C=0.01).fit(features[part], labels[part])
 
     return {"ours": lambda: fit_probe(features, labels, classes, c_grid=grid), "theirs": theirs}
 
