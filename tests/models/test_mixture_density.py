@@ -71,7 +71,7 @@ def test_the_chunk_size_changes_nothing_but_the_order_of_sums(monkeypatch, budge
 
 
 @pytest.mark.parametrize("sigma", [1e-4, 5e-3, 0.3, 1e3])
-@pytest.mark.parametrize("shift", [0.0, 3.0])
+@pytest.mark.parametrize("shift", [0.0, 3.0, 300.0])
 def test_single_precision_keeps_its_digits_for_narrow_and_wide_components(sigma, shift):
     x, y, _, constant = parts(n=60, m=50, seed=3, shift=shift)
     with torch.no_grad():
