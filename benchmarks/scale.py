@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ COLUMNS = (
     "version",
     "commit",
     "machine",
+    "cpu_seconds",
 )
 HEADROOM = 1.1
 """So many times the memory of the smallest set the largest may take."""
@@ -43,23 +45,24 @@ EVERY = 0.05
 """Seconds between two looks at the processes."""
 
 
-def measured(*arguments: str) -> tuple[dict[str, Any], float, float]:
-    """The JSON of a verb of the command line, its seconds, and the peak of its processes' memory in MiB."""
+def measured(*arguments: str) -> tuple[dict[str, Any], float, float, float]:
+    """The JSON of a verb of the command line, its seconds, CPU seconds, and its processes' peak of memory in MiB."""
     command = [sys.executable, "-m", "pointvae.cli", *arguments, "--json"]
     with tempfile.TemporaryFile("w+") as out:
-        started = time.perf_counter()
+        started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.DEVNULL)
         peaks: dict[int, int] = {}
         while process.poll() is None:
             for pid in descendants(process.pid):
                 peaks[pid] = max(peaks.get(pid, 0), high_water(pid))
             time.sleep(EVERY)
-        seconds = time.perf_counter() - started
+        seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         if process.returncode:
             raise SystemExit(f"pointvae {' '.join(arguments)}: exit code {process.returncode}")
         out.seek(0)
         text = out.read()
-        return json.loads(text) if text.startswith("{") else {}, seconds, sum(peaks.values()) / 1024
+        return json.loads(text) if text.startswith("{") else {}, seconds, cpu, sum(peaks.values()) / 1024
 
 
 def descendants(pid: int) -> list[int]:
@@ -97,7 +100,7 @@ def measure(shapes: int, points: int, jobs: int, place: Path) -> list[dict[str, 
     }
     rows = []
     for step, arguments in steps.items():
-        result, seconds, peak = measured(*arguments)
+        result, seconds, cpu, peak = measured(*arguments)
         size = {"prepare": result.get("bytes"), "embed": _size(place / f"codes{shapes}.parquet")}.get(step)
         rows.append(
             {
@@ -112,6 +115,7 @@ def measure(shapes: int, points: int, jobs: int, place: Path) -> list[dict[str, 
                 "version": _version(),
                 "commit": commit(),
                 "machine": f"{platform.machine()} cpu",
+                "cpu_seconds": round(cpu, 1),
             }
         )
         print(rows[-1], flush=True)

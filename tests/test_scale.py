@@ -9,10 +9,10 @@ import scale
 def test_ten_times_the_shapes_take_the_same_memory_and_ten_times_the_time(tmp_path):
     rows = [row for shapes in (20_000, 200_000) for row in scale.measure(shapes, 256, 2, tmp_path)]
     assert scale.too_much(rows) == []
-    seconds = {(row["step"], row["shapes"]): row["seconds"] for row in rows}
+    seconds = {(row["step"], row["shapes"]): row["cpu_seconds"] for row in rows}
     for step in ("prepare", "train", "embed"):
         ratio = seconds[step, 200_000] / seconds[step, 20_000]
-        assert 3 < ratio < 20, f"{step}: {ratio:.1f} times the time"  # other work on the machine moves it
+        assert 3 < ratio < 15, f"{step}: {ratio:.1f} times the time"  # starting up counts in both
 
 
 def test_memory_that_grows_is_told_of_step_by_step():
@@ -22,6 +22,6 @@ def test_memory_that_grows_is_told_of_step_by_step():
 
 
 def test_the_memory_of_a_process_and_of_those_it_started_is_counted():
-    result, seconds, peak = scale.measured("prepare", "--help")
-    assert (result, seconds > 0) == ({}, True)
+    result, seconds, cpu, peak = scale.measured("prepare", "--help")
+    assert (result, seconds > 0, cpu > 0) == ({}, True, True)
     assert 10 < peak < 4000

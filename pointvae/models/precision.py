@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import cache, wraps
-from typing import ParamSpec, TypeVar
+from functools import cache
 
 import torch
 from torch import Tensor
-
-P = ParamSpec("P")
-Result = TypeVar("Result")
 
 
 def autocast_off(device: torch.device) -> AbstractContextManager[None]:
@@ -29,25 +24,6 @@ def product_dtype(x: Tensor) -> torch.dtype:
 def at_least_single(x: Tensor) -> Tensor:
     """Give x in single precision, or in double where it is so already."""
     return x if x.dtype == torch.float64 else x.float()
-
-
-def in_single_precision(function: Callable[P, Result]) -> Callable[P, Result]:
-    """Run a function outside of autocast, on tensors of at least single precision.
-
-    For what is delicate: distances, log-sum-exps, deviations, statistics. In double precision nothing changes.
-    """
-
-    @wraps(function)
-    def exact(*args: P.args, **kwargs: P.kwargs) -> Result:
-        tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)]
-        with autocast_off(tensors[0].device):
-            return function(*map(_exact, args), **{name: _exact(a) for name, a in kwargs.items()})  # type: ignore[arg-type]
-
-    return exact
-
-
-def _exact(argument: object) -> object:
-    return at_least_single(argument) if isinstance(argument, Tensor) and argument.is_floating_point() else argument
 
 
 @cache

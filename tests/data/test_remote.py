@@ -30,7 +30,7 @@ def store():
 @pytest.fixture(scope="module")
 def bucket():
     """An S3 server on this machine with one bucket, as users' environment variables name it."""
-    pytest.importorskip("s3fs")
+    s3fs = pytest.importorskip("s3fs")
     server_module = pytest.importorskip("moto.server")
     server = server_module.ThreadedMotoServer(port=0, verbose=False)
     server.start()
@@ -43,6 +43,7 @@ def bucket():
     }
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(names)
+    s3fs.S3FileSystem.clear_instance_cache()  # other tests' servers are gone
     place("s3://shapes").fs.mkdir("shapes")
     yield "s3://shapes"
     for name, value in before.items():

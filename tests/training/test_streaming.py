@@ -219,6 +219,7 @@ def test_a_run_trains_from_an_s3_server(folder, tmp_path, monkeypatch):
             "AWS_ENDPOINT_URL": f"http://{host}:{port}",
         }.items():
             monkeypatch.setenv(name, value)
+        s3fs.S3FileSystem.clear_instance_cache()  # other tests' servers are gone
         store = s3fs.S3FileSystem()
         store.mkdir("shapes")
         store.put(str(folder), "shapes/set", recursive=True)
