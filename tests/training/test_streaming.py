@@ -221,17 +221,17 @@ def test_a_run_trains_from_an_s3_server(folder, tmp_path, monkeypatch):
             monkeypatch.setenv(name, value)
         s3fs.S3FileSystem.clear_instance_cache()  # other tests' servers are gone
         store = s3fs.S3FileSystem()
-        store.mkdir("shapes")
-        store.put(str(folder), "shapes/set", recursive=True)
-        train("s3://shapes/set", tmp_path / "there", loading="stream")
+        store.mkdir("trained")
+        store.put(str(folder), "trained/set", recursive=True)
+        train("s3://trained/set", tmp_path / "there", loading="stream")
         train(folder, tmp_path / "here", loading="stream")
         assert weights(tmp_path / "there") == weights(tmp_path / "here")
-        stream = load_dataset("s3://shapes/set").stream(batch_size=8)
+        stream = load_dataset("s3://trained/set").stream(batch_size=8)
         started = time.monotonic()
         first = next(iter(stream))
         assert first.shape == (8, 20, 3) and time.monotonic() - started < 20
-        store.rm("shapes/set/train-00003-of-00016.parquet")
-        with pytest.raises(InputError, match=r"s3://shapes/set/train-00003-of-00016\.parquet.*tried 4 times"):
+        store.rm("trained/set/train-00003-of-00016.parquet")
+        with pytest.raises(InputError, match=r"s3://trained/set/train-00003-of-00016\.parquet.*tried 4 times"):
             list(stream)
     finally:
         server.stop()
