@@ -6,6 +6,7 @@ import costs
 import methods
 import methods_page
 import modelnet40
+import speed
 from runs import ROOT, read_rows
 
 
@@ -25,6 +26,11 @@ def test_the_tables_of_costs_are_made_from_their_rows():
     page = (ROOT / "docs" / "costs.md").read_text(encoding="utf-8")
     for lines in costs.tables().values():
         assert lines in page
+
+
+def test_the_table_of_speed_is_made_from_its_rows_and_no_target_is_missed():
+    assert speed.table(speed.newest()) in (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    assert [row["row"] for row in speed.newest() if speed.missed(row)] == []
 
 
 @pytest.mark.parametrize("module", [methods, modelnet40], ids=lambda m: m.__name__)
