@@ -61,9 +61,14 @@ def place(where: str | Path) -> Path:
     return cast(Path, made)
 
 
-def open_arrow(path: Path) -> Any:
-    """What pyarrow opens: the path itself, or a remote file's stream, which its caller closes."""
-    return path.open("rb") if is_remote(path) else path
+@contextlib.contextmanager
+def open_arrow(path: Path) -> Iterator[Any]:
+    """What pyarrow reads: the path itself, or a remote file's stream for as long as the block lasts."""
+    if not is_remote(path):
+        yield path
+        return
+    with path.open("rb") as stream:
+        yield stream
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pointvae.data import shards
 from pointvae.data.isolation import Limits
-from pointvae.data.rows import Made, Settings, make_rows
+from pointvae.data.rows import Made, Settings, usable
 from pointvae.data.source import SPLITS, Item, Source, split_codes
 from pointvae.engines.base import Engine
 from pointvae.errors import InputError
@@ -161,15 +161,7 @@ def make_shard(task: Task) -> Written:
     there = shards.look(path, task.classes)
     if there is not None:
         return Written(task.file, *there, kept=True)
-    made: list[Made] = []
-    kept: list[Item] = []
-    skipped: list[dict[str, str]] = []
-    for item, row in zip(task.items, make_rows(task.items, task.settings, task.limits), strict=True):
-        if isinstance(row, Made):
-            made.append(row)
-            kept.append(item)
-        else:
-            skipped.append({"file": item.name, "why": row})
+    kept, made, skipped = usable(task.items, task.settings, task.limits)
     size, checksum = shards.write_shard(path, _rows(made, kept, skipped, task))
     labels = [item.label for item in kept if item.label is not None]
     return Written(

@@ -21,7 +21,7 @@ from pointvae.data.isolation import Limits
 from pointvae.data.layouts import HUB
 from pointvae.data.readers import READERS
 from pointvae.data.reading import SplitShards
-from pointvae.data.rows import Made, Settings, make_rows
+from pointvae.data.rows import Settings, make_rows, usable
 from pointvae.data.sampling import Normalize, Up, normalize_points, shape_rng, thin_index
 from pointvae.data.source import MESH_POINTS, Item, Source, SourceOptions, check_counts
 from pointvae.data.sources import open_source
@@ -223,15 +223,8 @@ def _of_source(source: Source, settings: Settings, split: str | None) -> Input:
 
 
 def _read_items(items: list[Item], settings: Settings, limits: Limits | None, classes: list[str]) -> Piece:
-    made: list[Made] = []
-    kept: list[Item] = []
-    reasons: list[str] = []
-    for item, row in zip(items, make_rows(items, settings, limits), strict=True):
-        if isinstance(row, Made):
-            made.append(row)
-            kept.append(item)
-        else:
-            reasons.append(f"{item.name}: {row}")
+    kept, made, skipped = usable(items, settings, limits)
+    reasons = [f"{row['file']}: {row['why']}" for row in skipped]
     labels = np.array([item.label for item in kept], np.int64) if classes else None
     points = np.stack([row.points for row in made]) if made else np.empty((0, settings.points, 3), np.float32)
     return Piece(Shapes(points, labels, [item.name for item in kept], classes), reasons)

@@ -86,6 +86,22 @@ def make_rows(items: Sequence[Item], settings: Settings, limits: Limits | None) 
     return rows
 
 
+def usable(
+    items: Sequence[Item], settings: Settings, limits: Limits | None
+) -> tuple[list[Item], list[Made], list[dict[str, str]]]:
+    """The items that `make_rows` makes rows of, these rows, and the others, each with ``file`` and ``why``."""
+    kept: list[Item] = []
+    made: list[Made] = []
+    skipped: list[dict[str, str]] = []
+    for item, row in zip(items, make_rows(items, settings, limits), strict=True):
+        if isinstance(row, Made):
+            kept.append(item)
+            made.append(row)
+        else:
+            skipped.append({"file": item.name, "why": row})
+    return kept, made, skipped
+
+
 def rows_in_order(
     items: Sequence[Item], settings: Settings, engine: Engine, limits: Limits | None
 ) -> Iterator[Made | str]:

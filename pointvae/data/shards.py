@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pointvae.errors import InputError
-from pointvae.places import here, is_remote, open_arrow
+from pointvae.places import here, open_arrow
 from pointvae.writing import whole_file
 
 SKIPPED_KEY = b"pointvae.skipped"
@@ -88,20 +86,10 @@ def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
         InputError: the file is absent, cut short or otherwise not Parquet.
     """
     try:
-        with _source(path) as source:
+        with open_arrow(path) as source:
             return pq.read_table(source, columns=columns, partitioning=None)
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, str(error).splitlines()[0]) from error
-
-
-@contextlib.contextmanager
-def _source(path: Path) -> Iterator[Any]:
-    """What pyarrow reads a shard from."""
-    if not is_remote(path):
-        yield path
-        return
-    with open_arrow(path) as stream:
-        yield stream
 
 
 def read_skipped(path: Path) -> list[dict[str, str]]:
@@ -118,7 +106,7 @@ def read_digests(path: Path) -> list[str]:
 
 def _read_note(path: Path, key: bytes) -> Any:
     try:
-        with _source(path) as source:
+        with open_arrow(path) as source:
             metadata = pq.read_schema(source).metadata or {}
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, str(error).splitlines()[0]) from error
@@ -128,7 +116,7 @@ def _read_note(path: Path, key: bytes) -> Any:
 def count_rows(path: Path) -> int:
     """The number of shapes in a shard, from its footer alone."""
     try:
-        with _source(path) as source:
+        with open_arrow(path) as source:
             return int(pq.read_metadata(source).num_rows)
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, str(error).splitlines()[0]) from error
