@@ -203,21 +203,21 @@ def test_a_shard_at_fault_in_mid_epoch_is_one_clear_line_and_the_thread_ends(man
     first = next(stream)
     table = pq.read_table(path)
     data = path.read_bytes()
-    if damage == "absent":
-        path.unlink()
-    elif damage == "cut":
-        path.write_bytes(data[: len(data) // 2])
+    other = path.with_name("damaged")  # put in place in one step: a reader may be at the shard just now
+    if damage == "cut":
+        other.write_bytes(data[: len(data) // 2])
     elif damage == "scrambled":
-        path.write_bytes(data[:4] + b"\0" * (len(data) - 12) + data[-8:])
+        other.write_bytes(data[:4] + b"\0" * (len(data) - 12) + data[-8:])
     elif damage == "short":
-        pq.write_table(table[1:], path)
+        pq.write_table(table[1:], other)
     elif damage == "columns":
-        pq.write_table(table.drop_columns(["points"]), path)
-    else:
+        pq.write_table(table.drop_columns(["points"]), other)
+    elif damage == "nan":
         points = np.array(table["points"].to_pylist(), np.float32)
         points[3, 1, 2] = np.nan
         column = pa.array(points.tolist(), table.schema.field("points").type)
-        pq.write_table(table.set_column(0, "points", column), path)
+        pq.write_table(table.set_column(0, "points", column), other)
+    path.unlink() if damage == "absent" else other.replace(path)
     more = itertools.chain(stream, *(Stream(split, order, 6, epoch=epoch) for epoch in range(3)))
     with pytest.raises(InputError, match="train-00020-of-00037") as caught:
         list(more)  # the first epoch may have been read beyond it already
