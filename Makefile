@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help demo test test-slow lint format bench clean
+.PHONY: help demo test test-slow lint format docs notebooks bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -20,7 +20,11 @@ $(VENV)/.dev: $(VENV)/.run
 	touch $@
 
 $(VENV)/.slow: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,slow]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,slow,docs]"
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	touch $@
 
 demo: $(VENV)/.run ## shapes -> VAE and CR-VAE -> probe -> demo/report.html, minutes on two cores
@@ -41,8 +45,14 @@ format: $(VENV)/.dev ## format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/.docs ## the site, into site/; a warning fails it
+	$(BIN)/mkdocs build --strict --quiet
+
+notebooks: $(VENV)/.dev ## make the notebooks of their scripts, run each, keep what they show in build/notebooks/ for the site
+	OMP_NUM_THREADS=1 $(BIN)/python notebooks/build.py --execute
+
 bench: $(VENV)/.dev ## the experiment whose rows stand in results/ (hours; needs ModelNet40)
 	$(BIN)/python benchmarks/modelnet40.py
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
