@@ -18,6 +18,9 @@ Normalize = Literal["sphere", "cube", "none"]
 FLAT = 1e-12
 """A mesh whose area is below this fraction of its squared extent has none: rounding leaves that much."""
 
+BLOCK = 4096
+"""Triangles looked at together: what they need stays in the cache, and is not asked of the system anew each time."""
+
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
@@ -73,9 +76,7 @@ def sample_surface(
     """
     if len(faces) == 0:
         raise InputError("the mesh has no faces; give it faces, or save its points as a cloud")
-    corners = _columns(vertices.take(faces, axis=0))
-    extent = float((corners.max(axis=2).max(axis=0) - corners.min(axis=2).min(axis=0)).max())
-    areas = _areas(np.divide(corners, extent, out=corners)) if extent > 0 else np.zeros(len(faces))
+    areas = _scaled_areas(vertices, faces)
     total = np.cumsum(areas)
     if not total[-1] > FLAT:
         raise InputError("the surface has zero area: all its triangles are degenerate")
@@ -87,19 +88,28 @@ def sample_surface(
     return (1 - root) * a + root * (1 - along) * b + root * along * c, chosen
 
 
+def _scaled_areas(vertices: Floats, faces: npt.NDArray[np.int64]) -> Floats:
+    """The area of each triangle once the mesh is scaled to the extent 1 [F]; zeros where it has no extent."""
+    used = np.zeros(len(vertices), bool)
+    used[faces] = True
+    columns = np.ascontiguousarray(vertices.T if used.all() else vertices[used].T)
+    extent = float((columns.max(axis=1) - columns.min(axis=1)).max())
+    areas = np.zeros(len(faces))
+    if extent > 0:
+        scaled = np.ascontiguousarray(vertices.T) / extent
+        for start in range(0, len(faces), BLOCK):
+            corners = [scaled.take(corner, axis=1) for corner in faces[start : start + BLOCK].T]
+            areas[start : start + BLOCK] = _areas(*corners)
+    return areas
+
+
 def face_areas(corners: Floats) -> Floats:
     """The area of each triangle, from its corners [F, 3, 3]."""
-    return _areas(_columns(corners))
+    return _areas(*np.ascontiguousarray(corners.reshape(-1, 9).T).reshape(3, 3, -1))
 
 
-def _columns(corners: Floats) -> Floats:
-    """Corners [F, 3, 3] as rows of one coordinate each [corner, axis, F], along which numpy is quick."""
-    return np.ascontiguousarray(corners.reshape(-1, 9).T).reshape(3, 3, -1)
-
-
-def _areas(corners: Floats) -> Floats:
-    """Half the length of the cross product of two sides, from corners [corner, axis, F]."""
-    a, b, c = corners
+def _areas(a: Floats, b: Floats, c: Floats) -> Floats:
+    """Half the length of the cross product of two sides, from corners as rows of one coordinate [3, F]."""
     (ux, uy, uz), (vx, vy, vz) = b - a, c - a
     x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
     return np.asarray(np.sqrt(x * x + y * y + z * z) / 2, dtype=np.float64)

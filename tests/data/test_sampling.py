@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pointvae.data.sampling import (
+    BLOCK,
     Geometry,
     face_areas,
     face_normals,
@@ -83,6 +84,16 @@ def test_samples_are_bit_for_bit_those_of_the_plain_formulas(seed, faces, scale)
     )
     assert fast[0].tobytes() == slow[0].tobytes()
     np.testing.assert_array_equal(fast[1], slow[1])
+
+
+def test_blocks_of_triangles_and_vertices_that_no_face_uses_change_no_bit():
+    vertices, faces = random_mesh(3, 2 * BLOCK + 7)
+    samples = [plain_sample(vertices, faces, 500, np.random.default_rng(0))]
+    for corners in (vertices, np.append(vertices, [[1e9, 0, -1e9]], axis=0)):
+        samples.append(sample_surface(corners, faces, 500, np.random.default_rng(0)))
+    for points, chosen in samples[1:]:
+        assert points.tobytes() == samples[0][0].tobytes()
+        np.testing.assert_array_equal(chosen, samples[0][1])
 
 
 @given(st.integers(0, 10_000), st.integers(1, 50))
