@@ -1,4 +1,4 @@
-"""Shapes in this process as a source: our `Shapes`, PyG data sets, lists of PyG's `Data`, or splits of them."""
+"""Shapes in this process as a source: our `Shapes`, data sets, lists of meshes, clouds or graphs, splits of them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pointvae.data.dataset import Shapes
 from pointvae.data.metadata import SPLIT_NAMES
 from pointvae.data.sampling import Geometry
 from pointvae.data.source import MESH_POINTS, SPLITS, Item, Source, SourceOptions, draw_split
+from pointvae.data.thirdparty import geometry_of, is_shape
 from pointvae.errors import InputError
 
 
@@ -26,7 +26,9 @@ def is_object(source: object) -> bool:
 
 
 def open_objects(source: Any, options: SourceOptions, classes: Sequence[str] | None = None) -> Source:
-    """The shapes of `Shapes`, of a PyG data set or of a sequence of ``Data``; or of several, by split.
+    """The shapes of `Shapes`, of a data set or of a sequence of what `geometry_of` takes; or of several, by split.
+
+    A shape may come as a pair with its label, as torch's data sets give them.
 
     All of them are read once, for labels, counts and a checksum by which `prepare` knows them again. So a data set
     with random transforms gives other shapes each time: take the transforms out.
@@ -109,23 +111,40 @@ def _read(
             label = None if shapes.labels is None else int(shapes.labels[row])
             yield name, label, functools.partial(_of_shapes, shapes, row), shapes.classes
         return
+    if is_shape(shapes):
+        raise InputError(
+            f"{split or 'the source'}: is one shape, {type(shapes).__name__}; give a list, such as [shape]"
+        )
     if not hasattr(shapes, "__getitem__") or not hasattr(shapes, "__len__"):
         raise InputError(
-            f"{split or 'the source'}: is {type(shapes).__name__}, not a data set, a list of Data, or Shapes"
+            f"{split or 'the source'}: is {type(shapes).__name__}, not a data set, a list of shapes, or Shapes"
         )
     for row in range(len(shapes)):
-        graph = shapes[row]
-        if getattr(graph, "pos", None) is None:
-            raise InputError(
-                f"{split or 'shape'} {row}: is {type(graph).__name__} without points; give PyG's Data with pos [n, 3]"
-            )
-        own, classes = getattr(graph, "name", None), getattr(graph, "classes", None)
+        shape, label = _apart(shapes[row])
+        classes = getattr(shape, "classes", None)
         yield (
-            own if isinstance(own, str) else None,
-            label_of(graph),
-            functools.partial(_of_graphs, shapes, row),
-            list(classes) if isinstance(classes, list | tuple) else None,
+            name_of(shape),
+            label_of(shape) if label is None else label,
+            functools.partial(_of_sequence, shapes, row),
+            [str(name) for name in classes] if isinstance(classes, list | tuple) else None,
         )
+
+
+def _apart(given: Any) -> tuple[Any, int | None]:
+    """A shape and its label, of a pair such as torch's data sets give, or of a shape alone."""
+    if isinstance(given, tuple) and len(given) == 2:
+        label = np.asarray(given[1])
+        if label.size == 1 and label.dtype.kind in "iu":
+            return given[0], int(label.reshape(()))
+    return given, None
+
+
+def name_of(shape: Any) -> str | None:
+    """The name that a shape carries: ``name`` of PyG's ``Data``, the file's name that trimesh noted; else None."""
+    metadata = getattr(shape, "metadata", None)
+    noted = metadata.get("file_name") if isinstance(metadata, dict) else None
+    own = noted if isinstance(noted, str) else getattr(shape, "name", None)
+    return own if isinstance(own, str) and own else None
 
 
 def label_of(graph: Any) -> int | None:
@@ -138,29 +157,13 @@ def label_of(graph: Any) -> int | None:
     return None
 
 
-def geometry_of(graph: Any) -> Geometry:
-    """The mesh or the cloud of a PyG ``Data``: ``pos`` [n, 3], and ``face`` [3, F] if there are any."""
-    points = np.asarray(graph.pos)
-    if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "fiu":
-        raise InputError(f"pos is {points.dtype} {list(points.shape)}; it must be numbers [n, 3]")
-    if len(points) == 0:
-        raise InputError("the cloud holds no points")
-    faces = getattr(graph, "face", None)
-    if faces is None or np.asarray(faces).size == 0:
-        return Geometry(points.astype(np.float64))
-    corners: npt.NDArray[np.int64] = np.asarray(faces).T.astype(np.int64)
-    if corners.ndim != 2 or corners.shape[1] != 3 or corners.min() < 0 or corners.max() >= len(points):
-        raise InputError(f"face is {list(np.asarray(faces).shape)}; it must be the indices of points [3, F]")
-    return Geometry(points.astype(np.float64), corners)
-
-
 def _of_shapes(shapes: Shapes, row: int) -> Geometry:
     factors = None if shapes.factors is None else shapes.factors[row]
     return Geometry(shapes.points[row].astype(np.float64), None, factors)
 
 
-def _of_graphs(graphs: Any, row: int) -> Geometry:
-    return geometry_of(graphs[row])
+def _of_sequence(shapes: Any, row: int) -> Geometry:
+    return geometry_of(_apart(shapes[row])[0], finite=False)  # one with NaN is left out by name, as a file is
 
 
 def _checked(load: Callable[[], Geometry], where: str) -> Geometry:
@@ -187,4 +190,6 @@ def _name(source: Any) -> str:
         return _name(next(iter(source.values())))
     if isinstance(source, Shapes):
         return "shapes"
-    return "graphs" if isinstance(source, list | tuple) else type(source).__name__
+    if isinstance(source, list | tuple):
+        return "graphs" if hasattr(source[0], "pos") else "shapes in memory"
+    return type(source).__name__

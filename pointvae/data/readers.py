@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pointvae.data.clouds import read_npy, read_pcd, read_xyz
 from pointvae.data.meshes import read_plain
 from pointvae.data.sampling import Geometry
 from pointvae.data.scans import SCANS, read_e57, read_las
+from pointvae.data.thirdparty import scene_geometry
 from pointvae.errors import InputError
 
 
@@ -25,30 +24,14 @@ def read_mesh(path: Path) -> Geometry:
     plain = read_plain(data, suffix)
     if plain is not None:
         return Geometry(*plain)
-    scene = _load_scene(data, suffix)
-    vertices, faces, loose, start = [], [], [], 0
-    for node in scene.graph.nodes_geometry:
-        transform, name = scene.graph[node]
-        part = scene.geometry[name]
-        if not hasattr(part, "vertices"):
-            continue
-        placed = np.asarray(part.vertices, dtype=np.float64) @ transform[:3, :3].T + transform[:3, 3]
-        triangles = np.asarray(getattr(part, "faces", np.empty((0, 3))), dtype=np.int64).reshape(-1, 3)
-        if len(triangles) == 0:
-            loose.append(placed)
-            continue
-        mirrored = np.linalg.det(transform[:3, :3]) < 0
-        faces.append((triangles[:, ::-1] if mirrored else triangles) + start)
-        vertices.append(placed)
-        start += len(placed)
-    if faces:
-        return _checked(np.concatenate(vertices), np.concatenate(faces))
-    points = np.concatenate(loose) if loose else np.empty((0, 3))
-    if len(points) == 0:
+    geometry = scene_geometry(_load_scene(data, suffix))
+    if geometry.faces is not None:
+        return geometry
+    if len(geometry.vertices) == 0:
         raise InputError(f"the file holds no shape: it is empty, cut short or not {path.suffix}")
     if suffix != ".ply":
         raise InputError("the mesh has no faces; give it faces, or save its points as .xyz or .ply")
-    return Geometry(points)
+    return geometry
 
 
 READERS: dict[str, Callable[[Path], Geometry]] = {
@@ -101,9 +84,3 @@ def _load_scene(data: bytes, suffix: str) -> Any:
     if hasattr(trimesh, "load_scene"):
         return trimesh.load_scene(stream, file_type=suffix[1:], **options)
     return trimesh.load(stream, file_type=suffix[1:], force="scene", **options)
-
-
-def _checked(vertices: Any, faces: Any) -> Geometry:
-    if faces.min() < 0 or faces.max() >= len(vertices):
-        raise InputError(f"a face names vertex {faces.max()}, but there are only {len(vertices)}")
-    return Geometry(vertices, faces)

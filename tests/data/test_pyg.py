@@ -5,6 +5,7 @@ from pointvae.data.dataset import Shapes, load_dataset
 from pointvae.data.prepare import prepare
 from pointvae.data.pyg import from_pyg, to_pyg
 from pointvae.data.sampling import Geometry, shape_rng, to_cloud
+from pointvae.data.thirdparty import geometry_of, is_shape
 from pointvae.errors import InputError
 from tests.data.files import folder_bytes
 
@@ -140,7 +141,7 @@ def test_a_list_or_a_dataset_of_pyg_is_prepared_twice_with_the_same_bytes(tmp_pa
     ("source", "words"),
     [
         ([], "holds no shapes"),
-        ([1, 2], "int without points"),
+        ([1, 2], "shape 0: int is no shape"),
         ({"train": 3}, "train: is int, not a data set"),
         ({"training set": []}, "split 'training set': not one of train, validation, test"),
     ],
@@ -162,6 +163,19 @@ def test_graphs_that_are_no_shapes_are_refused():
         from_pyg([Data(pos=torch.rand(4, 3), y=torch.tensor([0])), Data(pos=torch.rand(4, 3))])
     with pytest.raises(InputError, match="give one split"):
         from_pyg({"train": []})
+
+
+def test_a_batch_is_several_shapes():
+    from torch_geometric.data import Batch
+
+    shapes = some_shapes()
+    batch = Batch.from_data_list(to_pyg(shapes))
+    with pytest.raises(InputError, match=r"Batch of 5 graphs is not one shape; give its to_data_list\(\)"):
+        geometry_of(batch)
+    assert is_shape(batch[0]) and not is_shape(batch)
+    np.testing.assert_array_equal(from_pyg(batch, normalize="none").points, shapes.points)
+    with pytest.raises(InputError, match=r"is one shape, Data; give a list, such as \[shape\]"):
+        from_pyg(batch[0])
 
 
 def test_a_pickle_is_never_loaded(tmp_path):
