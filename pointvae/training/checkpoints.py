@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,12 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
 from pointvae.training.batches import EpochLoader
-from pointvae.training.run_folder import CHECKPOINT
-from pointvae.writing import whole_file
+from pointvae.training.checkpoint_files import CHECKPOINT, remove_leftovers, replaced_checkpoint
+from pointvae.training.stopping import StopRequest
 
 
 class Checkpoints(Checkpoint):
-    """Write the checkpoint at the end of every epoch, and within it after every so many steps.
+    """Write the checkpoint at the end of every epoch, within it after every so many steps, and when asked to stop.
 
     Lightning calls callbacks of this kind last, when the figures of an epoch are written.
 
@@ -25,9 +24,10 @@ class Checkpoints(Checkpoint):
     """
 
     def __init__(self, run: Path, every: int) -> None:
-        self.path, self.every = run / CHECKPOINT, every
+        self.run, self.every = run, every
         self.step: int | None = None
         """The step after which the last checkpoint was written."""
+        self.stop = StopRequest()
         self._position: dict[str, Any] = {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -48,45 +48,47 @@ class Checkpoints(Checkpoint):
         if self._position:
             _loader(trainer).go_on(self._position)
         if trainer.is_global_zero:
-            for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):
-                leftover.unlink(missing_ok=True)
+            remove_leftovers(self.run)
+        self.stop.listen()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Write, but not after an epoch's last step: the held-out shapes and the epoch's row are still to come."""
-        if self.every and trainer.global_step % self.every == 0 and batch_idx + 1 < trainer.num_training_batches:
+        """Write, but not after an epoch's last step: the held-out shapes and the epoch's row are still to come.
+
+        Raises:
+            KeyboardInterrupt: a signal asked for an end, and the checkpoint is written.
+        """
+        if batch_idx + 1 == trainer.num_training_batches:
+            return
+        stop = self.stop.agreed(trainer)
+        if stop or (self.every and trainer.global_step % self.every == 0):
             self._position = _loader(trainer).position(batch_idx + 1)
-            self._write(trainer)
+            self._write(trainer, stop)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Write."""
-        self._position = {}
-        self._write(trainer)
+        """Write.
 
-    def _write(self, trainer: pl.Trainer) -> None:
+        Raises:
+            KeyboardInterrupt: a signal asked for an end, which this is not yet, and the checkpoint is written.
+        """
+        self._position = {}
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        self._write(trainer, self.stop.decided(trainer) and not last)
+
+    def _write(self, trainer: pl.Trainer, stop: bool) -> None:
         if not trainer.is_global_zero:
-            trainer.save_checkpoint(self.path)  # takes part in what the processes gather, and writes nothing
+            trainer.save_checkpoint(self.run / CHECKPOINT)  # takes part in what is gathered, and writes nothing
         else:
-            with whole_file(self.path) as temporary:
+            with replaced_checkpoint(self.run) as temporary:
                 trainer.save_checkpoint(temporary)
-                _to_disk(temporary)
-            _to_disk(self.path.parent)
         self.step = trainer.global_step
+        if stop:
+            trainer.strategy.barrier()  # none may end, and be seen to have ended, before the file has its name
+            raise KeyboardInterrupt
 
 
 def _loader(trainer: pl.Trainer) -> EpochLoader:
     loader = trainer.train_dataloader
     assert isinstance(loader, EpochLoader)
     return loader
-
-
-def _to_disk(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, would outlive a power cut."""
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

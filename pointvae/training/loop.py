@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from errno import ECONNABORTED
 from pathlib import Path
 from shutil import which
+from signal import SIGINT
 from typing import TYPE_CHECKING, Any
 
 from pointvae.errors import InputError
 from pointvae.hub import save_pretrained
 from pointvae.models.vae import PointVAE
 from pointvae.processes import as_launched, is_lost_process, is_main_process, launcher
-from pointvae.training.run_folder import CHECKPOINT, write_config, write_model_card
+from pointvae.training.checkpoint_files import sound_checkpoint
+from pointvae.training.loggers import logger_names, make_loggers, settings_told
+from pointvae.training.run_folder import write_config, write_model_card
 from pointvae.version import __version__
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Trainer
-    from lightning.pytorch.loggers import Logger
+    from lightning.pytorch import Callback, Trainer
     from torch import Tensor
     from torch.utils.data import DataLoader
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 MACHINE = ("accelerator", "devices", "strategy", "num_nodes", "precision")
 CHECKPOINT_EVERY = 1_000  # steps
+PICTURES_EVERY = 10  # epochs; what a picture costs is in docs/tracking.md
 OBSERVER = "lightning.fabric.strategies.launchers.subprocess_script"  # says which process ended before it ends all
 ADVICE = (
     ".*does not have many workers.*",
@@ -63,7 +66,12 @@ class Run:
 
 
 def check_settings(
-    epochs: int, batch_size: int, points: int, learning_rate: float, checkpoint_every: int = CHECKPOINT_EVERY
+    epochs: int,
+    batch_size: int,
+    points: int,
+    learning_rate: float,
+    checkpoint_every: int = CHECKPOINT_EVERY,
+    pictures_every: int = PICTURES_EVERY,
 ) -> None:
     """Refuse numbers that no training can have.
 
@@ -75,8 +83,9 @@ def check_settings(
             raise InputError(f"{name} must be at least 1, got {value}")
     if not learning_rate > 0:
         raise InputError(f"learning_rate must be above 0, got {learning_rate}")
-    if checkpoint_every < 0:
-        raise InputError(f"checkpoint_every must be at least 0, got {checkpoint_every}")
+    for name, value in (("checkpoint_every", checkpoint_every), ("pictures_every", pictures_every)):
+        if value < 0:
+            raise InputError(f"{name} must be at least 0, got {value}")
 
 
 def compile_decoder(model: PointVAE) -> None:
@@ -120,16 +129,18 @@ def train(
     Raises:
         InputError: Lightning refuses the machine's settings, and nothing was written; or a shard could no longer be
             read, and the last checkpoint stands.
-        KeyboardInterrupt: on Ctrl-C, with how to go on.
+        KeyboardInterrupt: on Ctrl-C, SIGTERM or SIGUSR1, after the step and its checkpoint, with how to go on.
         ConnectionAbortedError: another process of the training ended.
     """
     from pointvae.training.callbacks import last_metrics
     from pointvae.training.checkpoints import Checkpoints
+    from pointvae.training.pictures import Pictures
 
-    checkpoint = str(run / CHECKPOINT) if resume and (run / CHECKPOINT).is_file() else None
+    kept = sound_checkpoint(run) if resume else None
     machine = as_launched({name: config[name] for name in MACHINE})
     checkpoints = Checkpoints(run, checkpoint_every)
-    trainer = _trainer(run, config["epochs"], machine, checkpoints, progress and is_main_process())
+    callbacks = [Pictures(config["pictures_every"]), checkpoints]
+    trainer = _trainer(run, config["epochs"], machine, callbacks, progress and is_main_process())
     if launcher() is not None:  # all must have looked at the folder before one of them writes
         with _quiet():
             trainer.strategy.setup_environment()
@@ -139,20 +150,25 @@ def train(
     if is_main_process():
         run.mkdir(parents=True, exist_ok=True)
         write_config(run, config, command)
+    trainer.loggers = make_loggers(logger_names(config["logger"]), run)
     batches, held = loaders(trainer.global_rank, trainer.world_size)
-    with _quiet():
+    with _quiet(), settings_told(trainer.loggers, run, config):
         try:
-            trainer.fit(module, batches, held, ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(module, batches, held, ckpt_path=kept and str(kept), weights_only=True)
         except SystemExit:  # Lightning's answer to Ctrl-C
             if not trainer.interrupted:
                 raise
             told = f"interrupted in epoch {trainer.current_epoch + 1} of {config['epochs']}"
+            if checkpoints.stop.received not in (None, SIGINT):
+                told = f"{told}, by {checkpoints.stop.received.name}"
             raise KeyboardInterrupt(f"{told}; {_way_on(checkpoints)}") from None
         except RuntimeError as error:
             if not is_lost_process(error):
                 raise
             ended = f"another of its {trainer.world_size} processes ended, and this one with it"
             raise ConnectionAbortedError(ECONNABORTED, f"{ended}; {_way_on(checkpoints)}", str(run)) from error
+        finally:
+            checkpoints.stop.release()
     model = module.model.eval()
     metrics = last_metrics(run)
     if trainer.is_global_zero:
@@ -169,19 +185,19 @@ def _way_on(checkpoints: Checkpoints) -> str:
     return f"the same command with --resume {kept}"
 
 
-def _trainer(run: Path, epochs: int, machine: dict[str, Any], checkpoints: Checkpoints, progress: bool) -> Trainer:
+def _trainer(run: Path, epochs: int, machine: dict[str, Any], own: list[Callback], progress: bool) -> Trainer:
     from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch import Trainer
 
     from pointvae.training.callbacks import CollapseWarning, MetricsFile, ProgressBar
 
-    callbacks = [MetricsFile(run), CollapseWarning(), checkpoints] + ([ProgressBar()] if progress else [])
+    callbacks = [MetricsFile(run), CollapseWarning(), *own] + ([ProgressBar()] if progress else [])
     with _quiet():
         try:
             return Trainer(
                 max_epochs=epochs,
                 callbacks=callbacks,
-                logger=_tensorboard(run),
+                logger=False,  # those wanted are made once the folder is there
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
@@ -192,17 +208,6 @@ def _trainer(run: Path, epochs: int, machine: dict[str, Any], checkpoints: Check
         except (MisconfigurationException, ValueError, RuntimeError) as error:
             told = ", ".join(f"{name} {value}" for name, value in machine.items())
             raise InputError(f"Lightning refuses {told}: {' '.join(str(error).split())}") from None
-
-
-def _tensorboard(run: Path) -> Logger | bool:
-    """Events beside the metrics file, where TensorBoard is installed."""
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    try:
-        return TensorBoardLogger(save_dir=run, name="", version="tensorboard")
-    except ModuleNotFoundError:
-        logger.warning("no TensorBoard events are written: install tensorboard to have them; metrics.csv has it all")
-        return False
 
 
 def _tell(record: logging.LogRecord) -> bool:

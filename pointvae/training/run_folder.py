@@ -5,10 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 import yaml
 
 from pointvae.errors import InputError
@@ -16,12 +14,12 @@ from pointvae.hub import CONFIG
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective
 from pointvae.processes import starts_alone
+from pointvae.training.checkpoint_files import sound_checkpoint
 from pointvae.transforms import Transform
 from pointvae.writing import write_text
 
-CHECKPOINT = Path("checkpoints") / "last.ckpt"
 MACHINE = {"accelerator", "devices", "strategy", "num_nodes", "precision", "compile", "loading", "checkpoint_every"}
-FREE = MACHINE | {"epochs"}  # may change when a run goes on
+FREE = MACHINE | {"epochs", "logger", "pictures_every"}  # may change when a run goes on
 PRIOR_DRAWS = "On clouds that the decoder makes of draws from the prior, other ones than those trained on. "
 
 
@@ -57,14 +55,7 @@ def check_folder(run: Path, resume: bool, config: Mapping[str, Any]) -> None:
                 f"{run}: was made with another {name}: {_difference(before[name], config[name])}; "
                 "give the same settings, or choose another folder"
             )
-    checkpoint = run / CHECKPOINT
-    if not checkpoint.is_file():
-        return
-    try:
-        torch.load(checkpoint, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, UnpicklingError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise InputError(f"{checkpoint}: is damaged ({reason}); remove it to train from the start") from None
+    sound_checkpoint(run, tell=True)
 
 
 def _difference(old: Any, new: Any, name: str = "") -> str:

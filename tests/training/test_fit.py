@@ -251,14 +251,6 @@ def test_going_on_with_other_settings_is_refused_by_name(shapes, tmp_path, objec
         train(shapes, tmp_path / "run", objective, **settings, resume=True, epochs=3)
 
 
-@pytest.mark.parametrize("keep", [0, 100, 3000])
-def test_a_torn_checkpoint_is_named(shapes, tmp_path, keep):
-    path = train(shapes, tmp_path / "run").path / "checkpoints" / "last.ckpt"
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(InputError, match=r"last\.ckpt"):
-        train(shapes, tmp_path / "run", epochs=3, resume=True)
-
-
 def test_the_validation_split_is_deterministic_disjoint_and_stratified():
     labels = np.array([0] * 50 + [1] * 20 + [2])
     first, second = (validation_split(labels, 71, 0.1, seed=1) for _ in range(2))

@@ -126,20 +126,6 @@ def test_without_checkpoints_within_an_epoch_it_goes_on_from_its_start(folder, w
     assert weights(tmp_path / "run") == weights(whole)
 
 
-@pytest.mark.parametrize(
-    ("every", "words"), [(4, "goes on from the last checkpoint, after step 4"), (0, "starts anew")]
-)
-def test_ctrl_c_says_where_the_next_run_goes_on(folder, tmp_path, monkeypatch, every, words):
-    cut(monkeypatch, 6, KeyboardInterrupt())
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        with pytest.raises(KeyboardInterrupt, match=words) as caught:
-            train(folder, tmp_path / "run", checkpoint_every=every)
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    assert "epoch 1 of 2" in str(caught.value)
-
-
 def test_a_checkpoint_is_whole_on_the_disk_before_it_has_its_name(folder, tmp_path, monkeypatch):
     order, sync, replace = [], os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda handle: order.append("fsync") or sync(handle))
@@ -150,8 +136,9 @@ def test_a_checkpoint_is_whole_on_the_disk_before_it_has_its_name(folder, tmp_pa
     train(folder, tmp_path / "run", epochs=1, checkpoint_every=5, resume=True)
     written = [index for index, what in enumerate(order) if what == "last.ckpt"]
     assert len(written) == 3
-    assert all(order[index - 1] == order[index + 1] == "fsync" for index in written)
-    assert [path.name for path in checkpoints.iterdir()] == ["last.ckpt"]
+    assert order[written[0] - 1] == "fsync" and all(order[index + 1] == "fsync" for index in written)
+    assert all(order[index - 2 : index] == ["fsync", "before.ckpt"] for index in written[1:])
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["before.ckpt", "last.ckpt"]
 
 
 def test_a_resume_with_another_global_batch_or_other_data_in_mid_epoch_is_refused():
