@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from pointvae.errors import InputError
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 Verb = Callable[..., "dict[str, Any]"]
+PARTS = {"model", "objective"}  # what settings make of classes by their names
 TOGETHER = ("train", "refine")  # verbs whose processes work on one thing; the others know nothing of each other
 OBJECTIVE_OF = {"refine": "pointvae.SelfConsistency"}  # where no objective is named; ELBO for the other verbs
 
@@ -32,6 +36,8 @@ def run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
         argv: the arguments, without the program's name.
     """
     verb = argv[0] if argv else ""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminated)
     try:
         if verb in ("", "-h", "--help", "help"):
             sys.stdout.write(_overview(verbs))
@@ -55,6 +61,11 @@ def run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
         if not is_store_fault(error):
             raise
         return _fail(verb, f"the store does not do as asked ({error}); see to its address and credentials")
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """End as Ctrl-C ends: temporary files are cleared away."""
+    raise KeyboardInterrupt("terminated; what was finished is kept")
 
 
 def _run_verb(name: str, verb: Verb, argv: list[str]) -> int:
@@ -86,13 +97,27 @@ def make(name: str, verb: Verb, argv: Sequence[str]) -> tuple[dict[str, Any], bo
     parser = parser_for(name, verb)
     arguments = _as_written(argv, verb)
     try:
-        settings = parser.parse_args(arguments)
-        wants_json = bool(settings.pop("json"))
-        with _seeded(settings):
-            ready = parser.instantiate(settings)
+        with _guarded(verb, arguments) as allowed:
+            settings = parser.parse_args(arguments)
+            if settings.pop("allow_classes", None) != allowed:
+                raise InputError(
+                    "--allow_classes counts on the command line alone; take allow_classes out of the file"
+                )
+            wants_json = bool(settings.pop("json"))
+            with _seeded(settings):
+                ready = parser.instantiate(settings)
     except (jsonargparse.ArgumentError, ValueError) as error:
         raise InputError(one_line(error, parser)) from error
     return {key: value for key, value in vars(ready).items() if key != "config"}, wants_json
+
+
+def _guarded(verb: Verb, argv: Sequence[str]) -> AbstractContextManager[str | None]:
+    """Refuse classes that the command line does not allow, before they are imported; what it allows."""
+    if not PARTS & verb.__annotations__.keys():
+        return nullcontext()
+    from pointvae.allowed import only_classes
+
+    return only_classes(argv)
 
 
 def _seeded(settings: Any) -> AbstractContextManager[None]:
@@ -116,6 +141,12 @@ def parser_for(name: str, verb: Verb) -> ArgumentParser:
     defaults = {part: {"class_path": path} for part, path in parts.items() if part in verb.__annotations__}
     if defaults:  # only what is made of parts has settings that fill a file
         parser.add_argument("--config", action="config", help="A YAML file of settings; options after it win.")
+        parser.add_argument(
+            "--allow_classes",
+            type=str | None,
+            metavar="PREFIX[,PREFIX]",
+            help="Modules or classes, beside pointvae's own, that settings may name and that you trust to be run.",
+        )
         parser.set_defaults(defaults)
     if "model" in defaults:
         parser.link_arguments("points", "model.init_args.points")

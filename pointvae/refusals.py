@@ -51,16 +51,22 @@ def _of_class(text: str) -> str | None:
     """What is wrong with a class that was asked for by name, or with one of its settings."""
     keys = re.findall(r'Parser key "([\w.]+)"', text)
     option = "--" + ".".join(dict.fromkeys(key.removesuffix(".init_args") for key in keys))
+    denied = re.search(r"Importing '([\w.]+)' is not allowed", text)
+    if denied and keys:
+        return (
+            f"{option}: {denied[1]} is no class of pointvae, and to import a module runs it; choose one of "
+            f"{', '.join(_choices(keys[-1]))}, or, if you trust it, add --allow_classes {denied[1]}"
+        )
     unknown = re.search(r"Expected a dot import path string: (\S+)", text)
     if unknown and keys:
         names = _choices(keys[-1])
-        known = any(c.__name__ == unknown[1] for c in _classes())
+        known = any(c.__name__ == unknown[1] for c in classes())
         told = f"{unknown[1]} cannot stand here" if known else f"unknown {unknown[1]!r}{near(unknown[1], names)}"
         return f"{option}: {told}; choose one of {', '.join(names)}"
     refused = re.search(r"class_path '(?:[\w.]+\.)?(\w+)': Option '([\w.]+)' is not accepted", text)
     if refused:
         owner, setting = refused.groups()
-        takes = [n for c in _classes() if c.__name__ == owner for n in signature(c).parameters]
+        takes = [n for c in classes() if c.__name__ == owner for n in signature(c).parameters]
         return f"{owner} does not take {setting!r}{near(setting, takes)}; it takes {', '.join(takes)}"
     literal = re.search(r"Expected a typing.Literal\[(.*?)\].*Got value: (.*)", text)
     if literal and keys:
@@ -73,7 +79,8 @@ def _of_class(text: str) -> str | None:
     return None
 
 
-def _classes() -> list[type]:
+def classes() -> list[type]:
+    """The models, objectives and transforms that options and settings files may name."""
     from pointvae.models.build import MODELS
     from pointvae.objectives import OBJECTIVES
     from pointvae.transforms import Transform
@@ -89,7 +96,7 @@ def _choices(key: str) -> list[str]:
 
     kinds: dict[str, type] = {"model": PointVAE, "objective": Objective, "base": Bound, "transforms": Transform}
     kind = kinds.get(key.split(".")[-1], object)
-    return [c.__name__ for c in _classes() if issubclass(c, kind)]
+    return [c.__name__ for c in classes() if issubclass(c, kind)]
 
 
 def _near_option(option: str, parser: ArgumentParser) -> str:
