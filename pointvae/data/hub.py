@@ -1,11 +1,13 @@
-"""Data sets of the Hugging Face Hub, brought here as files: nothing of them is executed."""
+"""Data sets and other repositories of the Hugging Face Hub, brought here as files: nothing of them is executed."""
 
 from __future__ import annotations
 
 import functools
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pointvae.data.card import is_dataset
 from pointvae.data.huggingface import open_tables
@@ -17,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 CONVERTED = "refs/convert/parquet"
 """Where the Hub keeps a copy in Parquet of sets that were given in another form."""
+
+TABLES = ("README.md", "*dataset_dict.json", "*state.json", *(f"*{suffix}" for suffix in SUFFIXES))
+"""The files that are fetched of a set."""
 
 FORM = re.compile(r"hf://(?:datasets/)?([\w.-]+/[\w.-]+)(?:@([^:\s]+))?(?::([^\s]+))?")
 
@@ -51,11 +56,18 @@ def open_hub(source: str, options: SourceOptions) -> Source:
     return open_tables(find_tables(folder, title, config, revision=folder.name), options)
 
 
-def fetch(name: str, revision: str | None, offline: bool) -> Path:
-    """The folder, named by its commit, with the Parquet and Arrow files of a set.
+def fetch(
+    name: str,
+    revision: str | None,
+    offline: bool,
+    kind: Literal["dataset", "model"] = "dataset",
+    patterns: Sequence[str] = TABLES,
+) -> Path:
+    """The folder, named by its commit, with some files of a repository: the Parquet and Arrow files of a set.
 
     Raises:
-        InputError: huggingface_hub is not installed, there is no such set or revision, or it cannot be reached.
+        InputError: huggingface_hub is not installed, there is no such repository or revision, or it cannot be
+            reached.
     """
     try:
         from huggingface_hub import snapshot_download
@@ -63,8 +75,7 @@ def fetch(name: str, revision: str | None, offline: bool) -> Path:
     except ImportError as error:
         raise InputError(f"{HUB}{name}: huggingface_hub is not installed; pip install 'pointvae[hub]'") from error
     told = f"{HUB}{name}" + (f"@{revision}" if revision else "")
-    patterns = ["README.md", "*dataset_dict.json", "*state.json", *(f"*{suffix}" for suffix in SUFFIXES)]
-    get = functools.partial(snapshot_download, name, repo_type="dataset", revision=revision, allow_patterns=patterns)
+    get = functools.partial(snapshot_download, name, repo_type=kind, revision=revision, allow_patterns=list(patterns))
     why = "the Hub is not to be asked or cannot be reached"
     try:
         if not offline:
@@ -78,13 +89,13 @@ def fetch(name: str, revision: str | None, offline: bool) -> Path:
         return Path(get(local_files_only=True))
     except LocalEntryNotFoundError as error:
         raise InputError(
-            f"{told}: is not on this machine, and {why}; go online, unset HF_HUB_OFFLINE, leave out --offline, or "
+            f"{told}: is not on this machine, and {why}; go online, unset HF_HUB_OFFLINE, do not ask for offline, or "
             "give a folder"
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{told}: cannot be had from the Hub ({reason}); check the name, and for gated sets run `hf auth login`"
+            f"{told}: cannot be had from the Hub ({reason}); check the name, and for gated ones run `hf auth login`"
         ) from error
 
 

@@ -18,7 +18,7 @@ from pointvae.evaluation.results import Part, to_json
 from pointvae.evaluation.subject import Subject
 from pointvae.evaluation.views import View
 from pointvae.evaluation.work import Work, one_thread
-from pointvae.hub import read_run_config, untrained_twin
+from pointvae.hub import read_run_config, run_folder, run_name, untrained_twin
 from pointvae.version import __version__
 from pointvae.writing import output_folder, write_text
 
@@ -76,11 +76,12 @@ def attack_run(
     )
     work = Work(jobs=jobs, progress=progress)
     folder = None if out is None else output_folder(out)
-    config, data = read_run_config(run), load_dataset(dataset)
+    source = run_folder(run)
+    config, data = read_run_config(source), load_dataset(dataset)
     view = View(default_points(config, data) if points is None else points, "none", seed)
     subjects = {
-        "trained": Subject(to_best_device(finite_model(run))),
-        "untrained": Subject(to_best_device(untrained_twin(run))),
+        "trained": Subject(to_best_device(finite_model(source))),
+        "untrained": Subject(to_best_device(untrained_twin(source))),
     }
     if data.classes and "train" in data.splits and "test" in data.splits:
         train, test = labelled_splits(data)
@@ -93,7 +94,7 @@ def attack_run(
         test = data["test" if "test" in data.splits else data.splits[-1]]
     part = measure_attacks(subjects, test, view, seed=seed, settings=settings, work=work)
     figures = {
-        "run": Path(run).resolve().name,
+        "run": run_name(run),
         "dataset": describe_dataset(data),
         "version": __version__,
         **part.figures,

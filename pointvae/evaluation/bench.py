@@ -22,7 +22,7 @@ from pointvae.evaluation.selection import spread_over_classes
 from pointvae.evaluation.subject import Subject
 from pointvae.evaluation.views import Floats, Rotation, View
 from pointvae.evaluation.work import Work
-from pointvae.hub import WEIGHTS, from_pretrained, read_run_config, untrained_twin
+from pointvae.hub import WEIGHTS, from_pretrained, read_run_config, run_folder, run_name, untrained_twin
 from pointvae.models.vae import PointVAE
 from pointvae.version import __version__
 
@@ -78,10 +78,10 @@ class Bench:
     ) -> None:
         if quick and full:
             raise InputError("--quick and --full: choose one")
-        self.run, self.work, self.scratch = Path(run), work or Work(), scratch
+        self.run, self.name, self.work, self.scratch = run_folder(run), run_name(run), work or Work(), scratch
         self.seed, self.quick, self.full = seed, quick, full
-        self.config, self.data = read_run_config(run), load_dataset(dataset)
-        self.model = to_best_device(finite_model(run))
+        self.config, self.data = read_run_config(self.run), load_dataset(dataset)
+        self.model = to_best_device(finite_model(self.run))
         self.view = View(default_points(self.config, self.data) if points is None else points, "none", seed)
         self.split = "test" if "test" in self.data.splits else self.data.splits[-1]
         self._codes: dict[tuple[Who, str, Rotation], Codes] = {}
@@ -176,7 +176,7 @@ class Bench:
     def describes(self) -> dict[str, Any]:
         """What every figure depends on, JSON-able."""
         return {
-            "run": self.run.resolve().name,
+            "run": self.name,
             "model_sha256": sha256(self.run / WEIGHTS),
             "dataset": describe_dataset(self.data),
             "split": self.split,

@@ -20,7 +20,7 @@ from pointvae.errors import InputError
 from pointvae.evaluation.features import Codes, encode, to_best_device
 from pointvae.evaluation.inputs import open_for_run
 from pointvae.evaluation.work import Work
-from pointvae.hub import WEIGHTS, from_pretrained, read_run_config
+from pointvae.hub import WEIGHTS, elsewhere, from_pretrained, read_run_config, run_folder, run_name
 from pointvae.models.vae import PointVAE
 from pointvae.places import place
 from pointvae.progress import progress_bar
@@ -62,7 +62,7 @@ def embed_to(
     written as the shapes are read, so that any number of them fits into memory.
 
     Args:
-        run: the run folder.
+        run: the run folder, or a name that `run_folder` takes.
         input_path: a dataset folder, a mesh, a cloud, or a folder of them; also an URL.
         out: the file; its suffix is the format; also an URL.
         points: points of each shape; those of the training run when absent.
@@ -83,10 +83,12 @@ def embed_to(
     target = place(out)
     if target.suffix.lower() not in SUFFIXES:
         raise InputError(f"{out}: unknown format {target.suffix!r}; choose from {', '.join(SUFFIXES)}")
-    config = read_run_config(run)
-    model = from_pretrained(run)
+    folder = run_folder(run)
+    config = read_run_config(folder)
+    model, weights = from_pretrained(folder), sha256(folder / WEIGHTS)
+    where = elsewhere(run, folder)
     Work(batch_size)
-    facts = {"run": Path(run).resolve().name, "seed": seed, "version": __version__}
+    facts = {"run": run_name(run), "seed": seed, "version": __version__}
     write = _write_npz if target.suffix.lower() == ".npz" else _write_parquet
     with (
         open_for_run(config, input_path, points=points, up=up, split=split, seed=seed) as found,
@@ -94,10 +96,9 @@ def embed_to(
         progress_bar(progress, "encoding shapes", found.count) as advance,
     ):
         used = cluster if found.parallel else Serial()
-        threads = -1 if isinstance(used, Serial) else 1
-        of_run = functools.partial(
-            _embed, str(Path(run).absolute()), sha256(Path(run) / WEIGHTS), batch_size, threads
-        )
+        alone = isinstance(used, Serial)
+        ready = functools.partial(to_best_device, model) if alone else functools.partial(_model, where, weights)
+        of_run = functools.partial(_embed, ready, batch_size, -1 if alone else 1)
         rows = in_order(used.run(functools.partial(of_run, piece) for piece in found.pieces))
         with whole_file(target) as temporary:
             shapes, features = write(temporary, _checked(rows, found, advance), found, facts)
@@ -110,12 +111,12 @@ def embed_to(
     }
 
 
-def _embed(run: str, weights: str, batch_size: int, threads: int, piece: Callable[[], Piece]) -> Embedded:
+def _embed(ready: Callable[[], PointVAE], batch_size: int, threads: int, piece: Callable[[], Piece]) -> Embedded:
     read = piece()
     shapes = read.shapes
     if not len(shapes):
         return Embedded(None, [], None, read.left_out)
-    codes = encode(_model(run, weights), shapes, work=Work(batch_size, jobs=threads))
+    codes = encode(ready(), shapes, work=Work(batch_size, jobs=threads))
     labels = None if shapes.labels is None else shapes.labels.tolist()
     return Embedded(codes, shapes.names, labels, read.left_out)
 
@@ -123,9 +124,10 @@ def _embed(run: str, weights: str, batch_size: int, threads: int, piece: Callabl
 @functools.lru_cache(maxsize=2)
 def _model(run: str, weights: str) -> PointVAE:
     """A run's model, loaded once by each worker; another one once its weights have changed."""
-    if sha256(Path(run) / WEIGHTS) != weights:
+    folder = run_folder(run)
+    if sha256(folder / WEIGHTS) != weights:
         raise InputError(f"{run}: this worker sees other weights than the process that it works for")
-    return to_best_device(from_pretrained(run))
+    return to_best_device(from_pretrained(folder))
 
 
 def _checked(rows: Iterator[Embedded], found: Input, advance: Callable[..., None]) -> Iterator[Embedded]:

@@ -22,7 +22,7 @@ from pointvae.evaluation.features import evaluating, to_best_device
 from pointvae.evaluation.inputs import read_for_run
 from pointvae.evaluation.reconstruction import reconstruct
 from pointvae.evaluation.work import Work
-from pointvae.hub import from_pretrained, read_run_config
+from pointvae.hub import from_pretrained, read_run_config, run_folder
 from pointvae.randomness import generator_for
 from pointvae.visualization.grids import cloud_grid, reconstruction_grid
 from pointvae.visualization.latent_map import save_figure
@@ -72,8 +72,8 @@ def reconstruct_to(
         InputError: the run, the input, an option or ``out`` is at fault; nothing was written.
     """
     _check(out)
-    config = read_run_config(run)
-    model = to_best_device(from_pretrained(run))
+    folder = run_folder(run)
+    config, model = read_run_config(folder), to_best_device(from_pretrained(folder))
     shapes = read_for_run(config, input_path, points=points, up=up, split=split, seed=seed, progress=progress)
     made = reconstruct(model, shapes.points, work=Work(batch_size, progress=progress))
     arrays = {
@@ -154,8 +154,8 @@ def interpolate_to(
     _check(out, steps)
     if steps < 2:
         raise InputError(f"--steps {steps}: must be at least 2")
-    config = read_run_config(run)
-    model = to_best_device(from_pretrained(run))
+    folder = run_folder(run)
+    config, model = read_run_config(folder), to_best_device(from_pretrained(folder))
     ends = [read_for_run(config, path, points=points, up=up, seed=seed) for path in (a, b)]
     for path, shapes in zip((a, b), ends, strict=True):
         if len(shapes) != 1:

@@ -22,7 +22,7 @@ from pointvae.evaluation.probing.registry import LINEAR_SVM, find_protocol
 from pointvae.evaluation.probing.training import Encoded, compare_feature, encode_training
 from pointvae.evaluation.views import Rotation, View
 from pointvae.evaluation.work import Work, one_thread
-from pointvae.hub import from_pretrained, read_run_config, untrained_twin
+from pointvae.hub import from_pretrained, read_run_config, run_folder, run_name, untrained_twin
 from pointvae.models.vae import PointVAE
 from pointvae.version import __version__
 
@@ -38,7 +38,7 @@ assert tuple(TURNS) == get_args(RotationProtocol)
 
 @one_thread()
 def probe_run(
-    run_folder: str | Path,
+    run: str | Path,
     dataset_path: str | Path,
     *,
     protocol: str | Protocol = LINEAR_SVM.name,
@@ -53,7 +53,7 @@ def probe_run(
     """Probe a trained model and its untrained twin (same architecture, same seed) on the same shapes.
 
     Args:
-        run_folder: the run folder.
+        run: the run folder, or a name that `run_folder` takes.
         dataset_path: the dataset folder; its test split is read once, after everything was fitted to train.
         protocol: the protocol, by name or as a ``.json`` file.
         feature: ``posterior_mean``, ``encoder`` (before the posterior head), or ``all``: both under ``probes``, the
@@ -80,13 +80,14 @@ def probe_run(
     chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
     check_options(features, rotation)
     View(points, "none", seed)
-    config = read_run_config(run_folder)
+    folder = run_folder(run)
+    config = read_run_config(folder)
     dataset = load_dataset(dataset_path)
     train = training_split(dataset)
     view = View(points or default_points(config, dataset), "none", seed)
     models: tuple[PointVAE, PointVAE] = (
-        to_best_device(from_pretrained(run_folder)),
-        to_best_device(untrained_twin(run_folder)),
+        to_best_device(from_pretrained(folder)),
+        to_best_device(untrained_twin(folder)),
     )
     turn, test_turn = (View(view.points, each, seed) for each in TURNS[rotation])
     trainings = [encode_training(model, train, turn, work=work) for model in models]
@@ -110,7 +111,7 @@ def probe_run(
     )[rotation]
     if feature != "all":
         figures |= figures.pop("probes")[0]
-    return {**figures, "dataset": describe_dataset(dataset), "run": Path(run_folder).resolve().name}
+    return {**figures, "dataset": describe_dataset(dataset), "run": run_name(run)}
 
 
 def probe_splits(

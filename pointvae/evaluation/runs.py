@@ -17,7 +17,7 @@ from pointvae.evaluation.parts import PARTS
 from pointvae.evaluation.report import REPORT, report_html
 from pointvae.evaluation.results import Evaluation, load_evaluation, save_evaluation, to_json
 from pointvae.evaluation.work import Work
-from pointvae.hub import WEIGHTS
+from pointvae.hub import WEIGHTS, run_folder
 from pointvae.writing import output_folder, write_text
 
 COMPARISON = "comparison.json"
@@ -62,6 +62,8 @@ def evaluate_run(
     Raises:
         InputError: the run, the dataset, an option or ``out`` is at fault; nothing was written.
     """
+    if out is None and run_folder(run) != Path(run):
+        raise InputError(f"{run}: is no folder of yours to write to; name one with --out")
     folder = output_folder(run if out is None else out)
     scratch = folder / SCRATCH
     work = Work(batch_size, jobs, progress)
