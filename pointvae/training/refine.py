@@ -14,7 +14,7 @@ import numpy as np
 from torch import Generator, Tensor
 
 from pointvae.errors import InputError
-from pointvae.hub import WEIGHTS, from_pretrained, read_run_config
+from pointvae.hub import WEIGHTS, from_pretrained, read_run_config, run_folder, run_name
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective
 from pointvae.objectives.self_consistency import SelfConsistency, decoded
@@ -138,7 +138,7 @@ def refine(
     Raises:
         InputError: a setting or a folder is at fault; nothing was written.
     """
-    run, new_run = Path(run), Path(new_run)
+    asked, run, new_run = run_name(run), run_folder(run), Path(new_run)
     objective = objective if objective is not None else SelfConsistency()
     before, model = read_run_config(run), from_pretrained(run)
     if run.resolve() == new_run.resolve():
@@ -179,7 +179,7 @@ def refine(
         "preparation": before.get("preparation", {}),
         "classes": before.get("classes", []),
         "refined_from": {
-            "name": run.resolve().name,
+            "name": asked,
             "weights_sha256": checksum,
             **{str(name): before[name] for name in ("objective", "epochs", "refined_from") if name in before},
         },
