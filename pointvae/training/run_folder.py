@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from pointvae.errors import InputError
-from pointvae.hub import CONFIG
+from pointvae.hub import CARD, CONFIG
+from pointvae.model_card import model_card
 from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective
 from pointvae.processes import starts_alone
@@ -20,7 +21,6 @@ from pointvae.writing import write_text
 
 MACHINE = {"accelerator", "devices", "strategy", "num_nodes", "precision", "compile", "loading", "checkpoint_every"}
 FREE = MACHINE | {"epochs", "logger", "pictures_every"}  # may change when a run goes on
-PRIOR_DRAWS = "On clouds that the decoder makes of draws from the prior, other ones than those trained on. "
 
 
 def check_folder(run: Path, resume: bool, config: Mapping[str, Any]) -> None:
@@ -101,67 +101,4 @@ def write_config(run: Path, config: Mapping[str, Any], command: str) -> None:
 
 def write_model_card(run: Path, facts: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
     """Write the model card ``README.md``; of a refined run, with what it was refined from."""
-    model, dataset = facts["model"], facts["dataset"]
-    source = facts.get("refined_from")
-    objective = str(facts["objective"]["class_path"]).split(".")[-1]
-    head = {
-        "library_name": "pointvae",
-        "tags": ["point-cloud", "variational-autoencoder", "representation-learning"],
-    }
-    figures = "\n".join(f"| {name} | {value:.5g} |" for name, value in sorted(metrics.items()))
-    text = f"""---
-{yaml.safe_dump(head, sort_keys=False).strip()}
----
-
-# {run.name}
-
-A point-cloud variational auto-encoder, `{facts["model_class"]}`: encoder `{model["encoder"]}`, decoder
-`{model["decoder"]}`, likelihood `{model["likelihood"]}`, {model["latent_dim"]} latent dimensions, objective
-`{objective}`.
-
-```python
-import pointvae
-
-model = pointvae.from_pretrained("{run.name}")
-latents = model.posterior(clouds).mean  # clouds: float tensor [batch, points, 3], z up
-```
-
-## Data
-Trained on the `train` split of **{dataset["name"]}**: {dataset["train_shapes"]} shapes, of which
-{dataset["validation_shapes"]} were held out to validate. No label was used to train. Licence of the data:
-{dataset["licence"]}. Weights trained on data for research use are for research use.
-
-## Training
-{_refining(facts) if source else _training(facts)}
-Adam at {facts["learning_rate"]} ({facts["schedule"]}), pointvae {facts["version"]}. `config.yaml` repeats it.
-
-## Held-out figures after the last epoch
-{PRIOR_DRAWS if source else ""}Losses and KLs in nats a shape; distances in squared unit-sphere lengths.
-
-| figure | value |
-|---|---|
-{figures}
-
-## Limits
-The latents describe geometry as sampled points show it: no colour, no texture, no size beyond the normalisation;
-headings matter unless the objective was told otherwise. Accuracy figures come from `pointvae evaluate`, each with
-its protocol.
-"""
-    write_text(run / "README.md", text)
-
-
-def _training(facts: Mapping[str, Any]) -> str:
-    return (
-        f"{facts['epochs']} epochs, batch {facts['batch_size']}, {facts['points']} points a shape drawn anew at each "
-        f"step, seed {facts['seed']},"
-    )
-
-
-def _refining(facts: Mapping[str, Any]) -> str:
-    source = facts["refined_from"]
-    return (
-        f"Refined without data from **{source['name']}** (sha256 of its weights `{source['weights_sha256']}`):\n"
-        "its decoder as it was, its encoder trained on what the decoder makes of draws from the prior.\n"
-        f"{facts['epochs']} epochs of {facts['shapes']} clouds of {facts['points']} points, batch "
-        f"{facts['batch_size']}, seed {facts['refining_seed']},"
-    )
+    write_text(run / CARD, model_card(run.name, {**facts, "metrics": metrics}))
