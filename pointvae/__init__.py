@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pointvae.hub import from_pretrained, save_pretrained
     from pointvae.models.ladder import LadderPointVAE
     from pointvae.models.vae import PointVAE
+    from pointvae.pretrained import list_pretrained
+    from pointvae.publishing import push_to_hub
     from pointvae.objectives import ELBO, IWAE, Consistency, SelfConsistency, SmoothEncoder, Triplet
     from pointvae.training.fit import fit
     from pointvae.training.loop import Run
@@ -45,8 +47,10 @@ _PLACES = {
     "fit": "pointvae.training.fit",
     "from_pretrained": "pointvae.hub",
     "from_pyg": "pointvae.data.pyg",
+    "list_pretrained": "pointvae.pretrained",
     "load_dataset": "pointvae.data.dataset",
     "prepare": "pointvae.data.prepare",
+    "push_to_hub": "pointvae.publishing",
     "refine": "pointvae.training.refine",
     "save_pretrained": "pointvae.hub",
     "to_pyg": "pointvae.data.pyg",
@@ -77,8 +81,10 @@ __all__ = [
     "fit",
     "from_pretrained",
     "from_pyg",
+    "list_pretrained",
     "load_dataset",
     "prepare",
+    "push_to_hub",
     "refine",
     "save_pretrained",
     "to_pyg",
