@@ -120,6 +120,13 @@ def datasets() -> dict[str, Any]:
     return datasets()
 
 
+def models() -> dict[str, Any]:
+    """List the trained models that come with the package, which every RUN may name as pretrained:NAME."""
+    from pointvae.pretrained import list_pretrained
+
+    return {"models": list_pretrained()}
+
+
 def inspect(path: str, picture: str | None = None, jobs: int = 1) -> dict[str, Any]:
     """Show what is in a dataset folder, or in anything that prepare takes.
 
@@ -548,6 +555,7 @@ VERBS: dict[str, Verb] = {
     "demo": demo,
     "prepare": prepare,
     "datasets": datasets,
+    "models": models,
     "inspect": inspect,
     "train": train,
     "refine": refine,
