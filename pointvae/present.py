@@ -54,6 +54,11 @@ def present(verb: str, result: Mapping[str, Any]) -> None:
         for row in result["datasets"]:
             for dataset in row["prepared"]:
                 console.print(f"prepared: {row['name']} in {dataset}")
+    elif verb == "models":
+        console.print(_models(result))
+        for row in result["models"]:
+            cited = f"; cite {row['citation']}" if row["citation"] else ""
+            console.print(f"{row['name']}: {row['description']}; {row['licence']}{cited}")
     for name, value in result.items():
         if verb in ("probe", "attack") and name not in (
             "protocol",
@@ -87,6 +92,23 @@ def _datasets(result: Mapping[str, Any]) -> Table:
         use = "research" if row["research_only"] else "any"
         checksum = "" if row["checksum"] == "none" else row["checksum"]
         table.add_row(row["name"], shapes, str(row["classes"]), use, checksum, here)
+    return table
+
+
+def _models(result: Mapping[str, Any]) -> Table:
+    """The models that come with the package: of what, how large, how good, for which use."""
+    caption = "`pointvae embed pretrained:NAME chair.stl out.npz` uses one; SVM: linear, on the data's test shapes, in %"
+    table = Table(title="bundled models", caption=caption, box=None, padding=(0, 2, 0, 0))
+    for name in ("name", "data", "encoder"):
+        table.add_column(name, no_wrap=True)
+    for name in ("latents", "points", "parameters", "MB", "SVM"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("use", no_wrap=True)
+    for row in result["models"]:
+        size, right = f"{row['bytes'] / 1e6:.1f}", "" if row["accuracy"] is None else f"{100 * row['accuracy']:.1f}"
+        counts = [str(row["latent_dim"]), str(row["points"]), f"{row['parameters']:,}"]
+        use = "research" if row["research_only"] else "any"
+        table.add_row(row["name"], row["data"], row["encoder"], *counts, size, right, use)
     return table
 
 
