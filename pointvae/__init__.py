@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from pointvae.hub import from_pretrained, save_pretrained
     from pointvae.models.ladder import LadderPointVAE
     from pointvae.models.vae import PointVAE
+    from pointvae.objectives import ELBO, IWAE, Consistency, SelfConsistency, SmoothEncoder, Triplet
     from pointvae.pretrained import list_pretrained
     from pointvae.publishing import push_to_hub
-    from pointvae.objectives import ELBO, IWAE, Consistency, SelfConsistency, SmoothEncoder, Triplet
     from pointvae.training.fit import fit
     from pointvae.training.loop import Run
     from pointvae.training.refine import refine
