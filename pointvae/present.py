@@ -97,7 +97,7 @@ def _datasets(result: Mapping[str, Any]) -> Table:
 
 def _models(result: Mapping[str, Any]) -> Table:
     """The models that come with the package: of what, how large, how good, for which use."""
-    caption = "`pointvae embed pretrained:NAME chair.stl out.npz` uses one; SVM: linear, on the data's test shapes, in %"
+    caption = "`pointvae embed pretrained:NAME chair.stl out.npz` uses one; SVM: linear, test shapes of its data, %"
     table = Table(title="bundled models", caption=caption, box=None, padding=(0, 2, 0, 0))
     for name in ("name", "data", "encoder"):
         table.add_column(name, no_wrap=True)
