@@ -158,8 +158,8 @@ the same network untrained. One training seed: another would give somewhat other
 |---|---|---|
 {rows}
 
-Reconstructions: `cd_l2_mean` {measured["cd_l2_mean"]:.4g}, squared unit-sphere lengths, {measured["points_out"]} points
-out.
+Reconstructions: `cd_l2_mean` {measured["cd_l2_mean"]:.4g}, squared unit-sphere lengths, {measured["points_out"]}
+points out.
 """
 
 
