@@ -50,7 +50,11 @@ class LocalHead(nn.Module):
     def forward(self, anchors: Anchors, points: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Δμ and Δσ [B, A, d] at the anchors, from clouds [B, N, 3]."""
         index = neighbours_of(anchors.points.detach(), points.detach(), self.neighbours, mask)
-        seen = self.near(gather_points(points, index) - anchors.points.unsqueeze(2)).amax(dim=2)
+        return self.of_neighbours(anchors, gather_points(points, index))
+
+    def of_neighbours(self, anchors: Anchors, near: Tensor) -> tuple[Tensor, Tensor]:
+        """Δμ and Δσ [B, A, d] at the anchors, from the cloud's points near each of them [B, A, k, 3]."""
+        seen = self.near(near - anchors.points.unsqueeze(2)).amax(dim=2)
         known = self.known(self.known_norm(anchors.features)) + self.where(anchors.points)
         mean, log_std = self.out(torch.relu(self.seen(self.norm(seen)) + known)).chunk(2, dim=2)
         return mean, bounded_exp(log_std)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 
 import torch
@@ -10,7 +10,9 @@ from torch import Tensor
 
 
 def autocast_off(device: torch.device) -> AbstractContextManager[None]:
-    """A block in which autocast chooses no precision on a device."""
+    """A block in which autocast chooses no precision on a device; nothing at all where it is off anyway."""
+    if not torch.is_autocast_enabled(device.type):
+        return nullcontext()
     return torch.autocast(device.type, enabled=False)
 
 

@@ -38,4 +38,4 @@ class MLPDecoder(Decoder):
             z = layer(z)
         with autocast_off(z.device):  # coordinates need more than the 8 binary digits of bf16
             out: Tensor = last(z.to(last.weight.dtype))
-        return out.view(len(z), self.points, self.channels)
+        return out.unflatten(1, (self.points, self.channels))
