@@ -68,7 +68,7 @@ def preparations(place: Path) -> Iterator[tuple[str, int, float, float]]:
     yield "procedural shapes, built and sampled", 2048, *sized("procedural", points=2048, shapes_per_class=4)
 
 
-def write_spheres(folder: Path, count: int) -> None:
+def write_spheres(folder: Path, count: int, suffix: str = "off") -> None:
     """Meshes of 20,480 faces, each another ellipsoid."""
     import trimesh
 
@@ -76,7 +76,7 @@ def write_spheres(folder: Path, count: int) -> None:
     for index in range(count):
         mesh = trimesh.creation.icosphere(subdivisions=5)
         mesh.apply_scale([1.0, 1.0 + index / 50, 2.0 - index / 50])
-        mesh.export(folder / f"sphere_{index:03d}.off")
+        mesh.export(folder / f"sphere_{index:03d}.{suffix}")
 
 
 def computations() -> Iterator[tuple[str, str, int, float]]:

@@ -47,6 +47,19 @@ def plain_knn(x: Tensor, k: int) -> Tensor:
     return distances.topk(k, dim=2, largest=False).indices
 
 
+def plain_farthest(x: Tensor, count: int) -> Tensor:
+    """Farthest points [B, count] from the first point on, as PointNet++'s Python ports choose them; x [B, N, 3]."""
+    clouds = torch.arange(len(x))
+    gap = torch.full(x.shape[:2], torch.inf, dtype=x.dtype)
+    latest, chosen = torch.zeros(len(x), dtype=torch.int64), torch.empty(len(x), count, dtype=torch.int64)
+    for step in range(count):
+        chosen[:, step] = latest
+        squares = (x - x[clouds, latest].unsqueeze(1)).square().sum(dim=2)
+        gap = torch.where(squares < gap, squares, gap)
+        latest = gap.max(dim=1).indices
+    return chosen
+
+
 class PlainDGCNN(nn.Module):
     """DGCNN as its authors' code has it: features [x_j - x_i, x_i] of every edge, Conv2d, BatchNorm2d, maximum."""
 

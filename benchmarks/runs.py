@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import psutil
@@ -51,5 +52,6 @@ def add_rows(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]])
 def cpu_seconds() -> float:
     """CPU time of this process and of all that it started, those included that read files and live on."""
     me = psutil.Process()
-    times = [process.cpu_times() for process in (me, *me.children(recursive=True))]
-    return sum(time.user + time.system + time.children_user + time.children_system for time in times)
+    mine, others = me.cpu_times(), [child.cpu_times() for child in me.children(recursive=True)]
+    ended = sum(time.children_user + time.children_system for time in (mine, *others))
+    return process_time() + ended + sum(time.user + time.system for time in others)  # psutil counts in hundredths

@@ -1,13 +1,16 @@
 """Ours against the usual forms: ratios of time and of memory, each row measured in one run.
 
     python benchmarks/speed.py                  # every row; appends to results/speed.csv and writes the table's page
-    python benchmarks/speed.py --check          # every row with its target; exit code 1 where one is missed
+    python benchmarks/speed.py --check          # every row with its target and the ratio in results/speed.csv
     python benchmarks/speed.py --rows chamfer mixture --turns 9
 
-Both sides of a row work on the same inputs, turn by turn in alternation, on one thread, after a turn that does not
-count. Time is CPU time (of child processes too), which a busy neighbour moves less than the clock; the figure is the
-ratio of the medians. Memory is what a side needs above what it had before it began: the peak of a process of its own.
-A regression is a ratio that falls below its target; an absolute time is no figure here.
+Each row has a process of its own, so that none depends on what ran before it. Both sides work on the same inputs,
+turn by turn in alternation, on one thread, after a turn that does not count (but for works of minutes). Time is CPU
+time, of child processes too, which a busy neighbour moves less than the clock; the figure is the medians' ratio. Memory
+is what a side needs above what it had before it began: the peak of a process of its own.
+
+``--check`` keeps no rows. Its exit code is 1 where a target is missed, or where a ratio has fallen below 60 % of the
+one that is stored for such a machine: a regression. An absolute time is no figure here.
 """
 
 from __future__ import annotations
@@ -27,7 +30,8 @@ from typing import Any
 
 from pointvae.version import __version__
 from runs import ROOT, add_rows, commit, cpu_seconds, read_rows
-from speed_rows import ROWS, Row
+from speed_row import Row
+from speed_rows import ROWS
 
 COLUMNS = (
     "row",
@@ -46,6 +50,8 @@ COLUMNS = (
     "commit",
     "machine",
 )
+KEPT = 0.6
+"""A ratio below this share of the stored one is a regression; what is less moves with the machine's other work."""
 RESULTS, PAGE = ROOT / "results" / "speed.csv", ROOT / "docs" / "speed.md"
 
 
@@ -53,11 +59,12 @@ def measure(row: Row, turns: int) -> dict[str, Any]:
     """The figures of one row."""
     sides = row.make()
     seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(turns + 1):
+    warming = turns > 1
+    for turn in range(turns + warming):
         for name, work in sides.items():
             before = cpu_seconds()
             work()
-            if turn:
+            if turn >= warming:
                 seconds[name].append(cpu_seconds() - before)
     median = {name: statistics.median(values) for name, values in seconds.items()}
     ratio = median["theirs"] * row.scale / median["ours"]
@@ -76,17 +83,16 @@ def measure(row: Row, turns: int) -> dict[str, Any]:
         "version": __version__,
     }
     if row.memory:
-        ours, theirs = peak(row.name, "ours"), peak(row.name, "theirs")
+        ours, theirs = (alone("--peak", row.name, side) for side in ("ours", "theirs"))
         memory = {"ours_mib": f"{ours:.4g}", "theirs_mib": f"{theirs:.4g}", "memory_ratio": f"{theirs / ours:.1f}"}
         result |= memory
     return result
 
 
-def peak(row: str, side: str) -> float:
-    """MiB that one side of a row needs above what it had before, in a process of its own."""
-    command = [sys.executable, __file__, "--peak", row, side]
-    out = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    return float(json.loads(out.stdout))
+def alone(*arguments: str) -> Any:
+    """What this script answers in a process of its own."""
+    out = subprocess.run([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, check=True, text=True)
+    return json.loads(out.stdout)
 
 
 def peak_here(row: Row, side: str) -> float:
@@ -108,6 +114,15 @@ def missed(result: dict[str, Any]) -> list[str]:
     """The targets that a row does not reach."""
     pairs = (("ratio", "target"), ("memory_ratio", "memory_target"))
     return [name for name, goal in pairs if result.get(goal) and float(result[name]) < float(result[goal])]
+
+
+def regressed(result: dict[str, Any], stored: list[dict[str, str]]) -> str:
+    """What is said of a row whose ratio is far below the last one stored for such a machine; else empty."""
+    same = [row for row in stored if all(row[name] == result[name] for name in ("row", "machine"))]
+    if not same or float(result["ratio"]) >= KEPT * float(same[-1]["ratio"]):
+        return ""
+    share, (now, then) = KEPT * 100, (result, same[-1])
+    return f"REGRESSION: {now['ratio']} is below {share:.0f} % of the {then['ratio']} stored at {then['commit']}"
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -140,13 +155,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", nargs="+", choices=[row.name for row in ROWS], help="only these")
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--check", action="store_true", help="exit with 1 where a target is missed; keep no rows")
+    parser.add_argument("--check", action="store_true", help="exit with 1 where a row falls behind; keep no rows")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.peak:
-        print(json.dumps(peak_here(next(row for row in ROWS if row.name == options.peak[0]), options.peak[1])))
+    named = {row.name: row for row in ROWS}
+    if options.measure:
+        print(json.dumps(measure(named[options.measure], options.turns)))
         return 0
-    results, failed = [], False
+    if options.peak:
+        print(json.dumps(peak_here(named[options.peak[0]], options.peak[1])))
+        return 0
+    results, failed, stored = [], False, read_rows(RESULTS)
     for row in ROWS:
         if options.rows and row.name not in options.rows:
             continue
@@ -155,21 +175,27 @@ def main() -> int:
             print(f"{row.name}: left out, {why}", flush=True)
             failed |= bool(row.target)
             continue
-        results.append(measure(row, min(options.turns, row.turns)))
-        short = missed(results[-1])
-        failed |= bool(short)
-        memory = results[-1].get("memory_ratio", "")
-        print(
-            f"{row.name}: {results[-1]['ratio']} times as fast as {row.against} (target {row.target or 'none'})"
-            + (f", 1/{memory} of its memory (target 1/{row.memory})" if memory else "")
-            + (f", {results[-1]['bound_share']} of it the bound" if results[-1]["bound_share"] else "")
-            + (f"  MISSED: {', '.join(short)}" if short else ""),
-            flush=True,
-        )
+        result = alone("--measure", row.name, "--turns", str(min(options.turns, row.turns)))
+        results.append(result)
+        faults = [f"MISSED: {name}" for name in missed(result)]
+        if options.check:
+            faults += filter(None, [regressed(result, stored)])
+        failed |= bool(faults)
+        print(told(row, result) + "".join(f"  {fault}" for fault in faults), flush=True)
     if not options.check:
         add_rows(RESULTS, COLUMNS, results)
         write_page()
     return 1 if options.check and failed else 0
+
+
+def told(row: Row, result: dict[str, Any]) -> str:
+    """One line about a row."""
+    memory = result.get("memory_ratio")
+    return (
+        f"{row.name}: {result['ratio']} times as fast as {row.against} (target {row.target or 'none'})"
+        + (f", 1/{memory} of its memory (target 1/{row.memory})" if memory else "")
+        + (f", {result['bound_share']} of it the bound" if result["bound_share"] else "")
+    )
 
 
 if __name__ == "__main__":
