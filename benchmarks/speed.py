@@ -6,8 +6,8 @@
 
 Each row has a process of its own, so that none depends on what ran before it. Both sides work on the same inputs,
 turn by turn in alternation, on one thread, after a turn that does not count (but for works of minutes). Time is CPU
-time, of child processes too, which a busy neighbour moves less than the clock; the figure is the medians' ratio. Memory
-is what a side needs above what it had before it began: the peak of a process of its own.
+time, of child processes too, which a busy neighbour moves less than the clock; the figure is the medians' ratio.
+Memory is what a side needs above what it had before it began: the peak of a process of its own.
 
 ``--check`` keeps no rows. Its exit code is 1 where a target is missed, or where a ratio has fallen below 60 % of the
 one that is stored for such a machine: a regression. An absolute time is no figure here.
