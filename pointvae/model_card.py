@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -60,7 +61,7 @@ def _head(facts: Mapping[str, Any]) -> dict[str, Any]:
     licence, named = licence_of(facts), named_set(facts)
     head: dict[str, Any] = {"license": licence} if licence in HUB_LICENCES else {"license": "other"}
     if "other" in head.values():
-        head["license_name"] = licence
+        head["license_name"] = re.sub(r"[^a-z0-9.]+", "-", licence.lower()).strip("-")
     head["library_name"] = "pointvae"
     head["tags"] = ["point-cloud", "3d", "variational-autoencoder", "representation-learning", "feature-extraction"]
     dataset = named.name if named else facts.get("dataset", {}).get("name")
