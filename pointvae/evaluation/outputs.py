@@ -1,7 +1,7 @@
 """Decoded clouds as files: reconstructions, draws from the prior, ways from one shape to another.
 
-The suffix of the file is the format: ``.png`` a picture, ``.npz`` arrays, ``.ply`` one cloud; a name without a suffix
-is a new folder with a ``.ply`` for each cloud. Clouds are z up, in the units that the run's data were normalised to.
+The suffix of the file is the format: ``.png`` a picture, ``.npz`` arrays, ``.ply`` one cloud, ``.html`` the viewer (of
+reconstructions); a name without a suffix is a new folder with a ``.ply`` for each cloud. Clouds are z up, in the units that the run's data were normalised to.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def reconstruct_to(
     points: int | None = None,
     up: Up | None = None,
     split: str | None = None,
+    columns: str | Path | None = None,
     batch_size: int = 64,
     seed: int = 0,
     progress: bool = False,
@@ -57,10 +58,12 @@ def reconstruct_to(
         run: the run folder.
         input_path: a dataset folder, a mesh, a cloud, or a folder of them.
         out: ``.png`` (the first 32, inputs above reconstructions), ``.npz`` (``inputs``, ``reconstructions``,
-            ``cd_l2_mean``, ``names``), ``.ply`` (of a single shape), or a new folder for a ``.ply`` of each.
+            ``cd_l2_mean``, ``names``), ``.ply`` (of a single shape), ``.html`` (the `viewer`), or a new folder for a
+            ``.ply`` of each.
         points: points of each shape that the model sees; those of the training run when absent.
         up: the up axis of raw files; that of the run's own source when absent.
         split: only this split of a dataset; all when absent.
+        columns: for the viewer, a .csv with a column ``name`` and what else is known of the shapes.
         batch_size: shapes a step.
         seed: of the sampling of points.
         progress: show bars on stderr.
@@ -71,7 +74,18 @@ def reconstruct_to(
     Raises:
         InputError: the run, the input, an option or ``out`` is at fault; nothing was written.
     """
-    _check(out)
+    page = Path(out).suffix.lower() == ".html"
+    if columns is not None and not page:
+        raise InputError(f"--columns {columns}: only the viewer shows columns; write to a name that ends in .html")
+    if page:
+        from pointvae.visualization.viewer import viewer
+
+        given: dict[str, Any] = {"columns": columns, "points": points, "up": up, "split": split, "seed": seed}
+        view = viewer(run, input_path, batch_size=batch_size, progress=progress, **given)
+        view.save(out)
+        errors = next(column.values for column in view.scene.columns if column.name == "cd_l2_mean")
+        return {"shapes": len(view.scene.names), "cd_l2_mean": float(errors.mean()), "out": str(out)}
+    _check(out, also=", .html")
     folder = run_folder(run)
     config, model = read_run_config(folder), to_best_device(from_pretrained(folder))
     shapes = read_for_run(config, input_path, points=points, up=up, split=split, seed=seed, progress=progress)
@@ -176,11 +190,11 @@ def interpolate_to(
     return {"steps": steps, "ends": names, "out": str(out)}
 
 
-def _check(out: str | Path, count: int | None = None) -> None:
-    """Refuse an unknown format before any work is done."""
+def _check(out: str | Path, count: int | None = None, also: str = "") -> None:
+    """Refuse an unknown format before any work is done; ``also`` tells of formats that are not written here."""
     suffix = Path(out).suffix.lower()
     if suffix not in ("", ".png", ".npz", ".ply"):
-        raise InputError(f"{out}: unknown format {suffix!r}; choose .png, .npz, .ply, or a folder (no suffix)")
+        raise InputError(f"{out}: unknown format {suffix!r}; choose .png, .npz, .ply{also}, or a folder (no suffix)")
     if suffix == ".ply" and count not in (None, 1):
         raise _several(out, count)
 
