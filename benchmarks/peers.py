@@ -76,7 +76,7 @@ def fpsample_brute(clouds: npt.NDArray[np.float32], count: int) -> npt.NDArray[n
 
 
 def fpsample_tree(clouds: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.uint64]:
-    """Farthest points [B, count] by fpsample's k-d tree in C++, at the height its authors advise for such clouds."""
+    """Farthest points [B, count] by fpsample's k-d tree in C++."""
     import fpsample
 
     return np.stack([fpsample.bucket_fps_kdline_sampling(cloud, count, h=5, start_idx=0) for cloud in clouds])

@@ -27,10 +27,10 @@ FACES = 20_480
 """Of each of the meshes that are written here, ellipsoids."""
 
 
-def meshes(suffix: str) -> Path:
+def meshes(suffix: str, count: int = MESHES) -> Path:
     """A folder of its own with meshes of one format."""
     folder = Path(tempfile.mkdtemp(prefix="pointvae-speed-")) / "meshes"
-    write_spheres(folder, MESHES, suffix)
+    write_spheres(folder, count, suffix)
     return folder
 
 

@@ -1,15 +1,23 @@
-"""The plain forms that speed is measured against compute what ours compute, from the same weights."""
+"""The forms that speed is measured against compute what ours compute; a row that falls behind is told."""
 
+import numpy as np
 import pytest
 import torch
 
+import peers
 import plain
+import speed
+import speed_path
+import speed_row
 from pointvae import ELBO, Consistency, PointVAE
+from pointvae.data.readers import read_file
 from pointvae.geometry.distances import chamfer_distance
+from pointvae.geometry.farthest import farthest_points
 from pointvae.geometry.neighbours import knn
 from pointvae.models.encoders import ENCODERS
 from pointvae.models.mixture_density import mixture_log_density
 from pointvae.objectives.base import reduce_terms
+from runs import add_rows
 
 
 def make_clouds(batch=3, points=40, dtype=torch.float64):
@@ -58,3 +66,74 @@ def test_a_step_of_the_plain_model_is_a_step_of_ours():
         losses[-1].backward()
     torch.testing.assert_close(*losses)
     torch.testing.assert_close(grads(ours)["head.linear.weight"], grads(other)["head.linear.weight"])
+
+
+def test_the_plain_farthest_points_are_ours():
+    points, start = make_clouds(), torch.zeros(3, dtype=torch.int64)
+    assert torch.equal(plain.plain_farthest(points, 12), farthest_points(points, 12, start=start))
+
+
+@pytest.mark.parametrize("other", [peers.fpsample_brute, peers.fpsample_tree])
+def test_the_farthest_points_of_another_package_are_ours(other):
+    pytest.importorskip("fpsample")
+    points = make_clouds(points=300, dtype=torch.float32)
+    theirs = torch.from_numpy(other(points.numpy(), 12).astype(np.int64))
+    assert torch.equal(theirs, farthest_points(points, 12, start=theirs[:, 0]))  # the tree begins where it likes
+
+
+def test_the_neighbours_of_another_package_are_ours():
+    points = make_clouds()
+    np.testing.assert_array_equal(peers.scipy_neighbours(points.numpy(), 5), knn(points, 5).numpy())
+
+
+def test_what_bytes_without_parsing_give_is_what_the_reader_gives():
+    path = next(speed_path.meshes("ply", 1).iterdir())
+    ours, bare = read_file(path), speed_path.unparsed(path)
+    np.testing.assert_array_equal(ours.vertices, bare.vertices)
+    np.testing.assert_array_equal(ours.faces, bare.faces)
+
+
+def test_the_autoencoder_of_another_package_has_the_size_of_ours():
+    if speed_row.Row("", "", "", dict, needs=("cellshape_cloud",)).absent():
+        pytest.skip("cellshape_cloud is not installed")
+    model, loss = peers.cellshape_autoencoder(128)
+    made, code = model(torch.randn(2, 64, 3))
+    assert made.shape == (2, 2025, 3) and code.shape == (2, 128)
+    assert loss(made, made) < 1e-3
+
+
+def row(name="chamfer", ratio="10.00", machine="x86_64 cpu", commit="abc"):
+    return {"row": name, "ratio": ratio, "machine": machine, "commit": commit}
+
+
+@pytest.mark.parametrize(
+    ("ratio", "told"),
+    [("6.00", ""), ("14.00", ""), ("5.90", "REGRESSION: 5.90 is below 60 % of the 10.00 stored at abc")],
+)
+def test_a_ratio_far_below_the_stored_one_is_a_regression(ratio, told):
+    stored = [row(ratio="99.00"), row(), row("mixture", "50.00"), row(ratio="70.00", machine="arm64 cpu")]
+    assert speed.regressed(row(ratio=ratio), stored) == told
+
+
+def test_a_row_that_is_new_is_no_regression():
+    assert speed.regressed(row("knn", "0.10"), [row()]) == ""
+
+
+@pytest.mark.parametrize(
+    ("ratio", "code", "said"),
+    [
+        ("8.00", 0, "chamfer: 8.00 times as fast"),
+        ("5.00", 1, "REGRESSION: 5.00 is below 60 % of the 10.00"),
+        ("3.00", 1, "MISSED: ratio"),
+    ],
+)
+def test_a_check_fails_where_a_row_falls_behind_and_keeps_nothing(ratio, code, said, monkeypatch, tmp_path, capsys):
+    add_rows(tmp_path / "speed.csv", speed.COLUMNS, [row()])
+    before = (tmp_path / "speed.csv").read_bytes()
+    measured = row(ratio=ratio) | {"target": "4", "bound_share": ""}
+    monkeypatch.setattr(speed, "RESULTS", tmp_path / "speed.csv")
+    monkeypatch.setattr(speed, "alone", lambda *arguments: measured)
+    monkeypatch.setattr("sys.argv", ["speed.py", "--check", "--rows", "chamfer"])
+    assert speed.main() == code
+    assert said in capsys.readouterr().out
+    assert (tmp_path / "speed.csv").read_bytes() == before
