@@ -97,18 +97,18 @@ def _datasets(result: Mapping[str, Any]) -> Table:
 
 def _models(result: Mapping[str, Any]) -> Table:
     """The models that come with the package: of what, how large, how good, for which use."""
-    caption = "`pointvae embed pretrained:NAME chair.stl out.npz` uses one; SVM: linear, test shapes of its data, %"
+    caption = "`pointvae embed pretrained:NAME chair.stl out.npz` uses one; SVM: linear, % of its data's test shapes"
     table = Table(title="bundled models", caption=caption, box=None, padding=(0, 2, 0, 0))
     for name in ("name", "data", "encoder"):
         table.add_column(name, no_wrap=True)
-    for name in ("latents", "points", "parameters", "MB", "SVM"):
+    for name in ("latents", "MB", "SVM (untrained)"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("use", no_wrap=True)
     for row in result["models"]:
-        size, right = f"{row['bytes'] / 1e6:.1f}", "" if row["accuracy"] is None else f"{100 * row['accuracy']:.1f}"
-        counts = [str(row["latent_dim"]), str(row["points"]), f"{row['parameters']:,}"]
+        right = f"{100 * row['accuracy']:.1f} ({100 * row['untrained_accuracy']:.1f})"
         use = "research" if row["research_only"] else "any"
-        table.add_row(row["name"], row["data"], row["encoder"], *counts, size, right, use)
+        size = f"{row['bytes'] / 1e6:.1f}"
+        table.add_row(row["name"], row["data"], row["encoder"], str(row["latent_dim"]), size, right, use)
     return table
 
 
