@@ -161,6 +161,8 @@ def train(
     num_nodes: int = 1,
     precision: str = "32-true",
     compile: bool = False,
+    logger: str = "tensorboard",
+    pictures_every: int = 10,
 ) -> dict[str, Any]:
     """Train a model on a dataset folder's train split.
 
@@ -186,6 +188,9 @@ def train(
         num_nodes: machines.
         precision: 32-true, bf16-mixed.
         compile: let torch.compile make the decoder's code: needs a C++ compiler, and waits for it at the first step.
+        logger: where figures go beside metrics.csv: tensorboard, wandb, mlflow, several joined by commas, or none.
+        pictures_every: epochs between two pictures of held-out shapes and their reconstructions in those loggers; 0
+            for none.
     """
     from pointvae.training.fit import fit
 
@@ -211,6 +216,8 @@ def train(
         num_nodes=num_nodes,
         precision=precision,
         compile=compile,
+        logger=logger,
+        pictures_every=pictures_every,
         progress=True,
     )
     return {"run": str(made.path), "epochs": epochs, **made.metrics}
@@ -390,6 +397,8 @@ def refine(
     num_nodes: int = 1,
     precision: str = "32-true",
     compile: bool = False,
+    logger: str = "tensorboard",
+    pictures_every: int = 10,
 ) -> dict[str, Any]:
     """Make a trained run self-consistent without its data: the decoder stays, the encoder learns from its clouds.
 
@@ -411,6 +420,9 @@ def refine(
         num_nodes: machines.
         precision: 32-true, bf16-mixed.
         compile: let torch.compile make the decoder's code: needs a C++ compiler, and waits for it at the first step.
+        logger: where figures go beside metrics.csv: tensorboard, wandb, mlflow, several joined by commas, or none.
+        pictures_every: epochs between two pictures of held-out shapes and their reconstructions in those loggers; 0
+            for none.
     """
     from pointvae.training.refine import refine
 
@@ -432,6 +444,8 @@ def refine(
         num_nodes=num_nodes,
         precision=precision,
         compile=compile,
+        logger=logger,
+        pictures_every=pictures_every,
         progress=True,
     )
     return {"run": str(made.path), "refined_from": run, "epochs": epochs, **made.metrics}

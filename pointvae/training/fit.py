@@ -10,7 +10,8 @@ from pointvae.models.vae import PointVAE
 from pointvae.objectives.base import Objective
 from pointvae.objectives.elbo import ELBO
 from pointvae.places import is_remote
-from pointvae.training.loop import CHECKPOINT_EVERY, Run, check_settings, train
+from pointvae.training.loggers import logger_names
+from pointvae.training.loop import CHECKPOINT_EVERY, PICTURES_EVERY, Run, check_settings, train
 from pointvae.training.run_folder import check_folder, describe
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def fit(
     precision: str = "32-true",
     compile: bool = False,
     progress: bool = False,
+    logger: str = "tensorboard",
+    pictures_every: int = PICTURES_EVERY,
 ) -> Run:
     """Train a model and write its run folder.
 
@@ -70,6 +73,10 @@ def fit(
         compile: let torch.compile make the decoder's code; needs a C++ compiler, and waits for it at the first step.
         progress: show a bar on stderr.
 
+        logger: where figures go beside ``metrics.csv``: ``tensorboard``, ``wandb``, ``mlflow``, several joined by
+            commas, or ``none``.
+        pictures_every: epochs between two pictures of held-out shapes and their reconstructions, in those loggers;
+            0 for none; no digit of the result depends on it.
     Returns:
         The trained model, the run folder and the last figures.
 
@@ -79,7 +86,8 @@ def fit(
     run, objective = Path(run), objective if objective is not None else ELBO()
     points = points if points is not None else int(model.config["points"])
     data, facts = _opened(dataset)
-    check_settings(epochs, batch_size, points, learning_rate, checkpoint_every)
+    check_settings(epochs, batch_size, points, learning_rate, checkpoint_every, pictures_every)
+    logger_names(logger)
     if not 0 <= validation_fraction < 1:
         raise InputError(f"validation_fraction must be in [0, 1), got {validation_fraction}")
     settings: dict[str, Any] = {
@@ -99,7 +107,12 @@ def fit(
         "precision": precision,
         "compile": compile,
     }
-    keeping: dict[str, Any] = {"loading": loading, "checkpoint_every": checkpoint_every}
+    keeping: dict[str, Any] = {
+        "loading": loading,
+        "checkpoint_every": checkpoint_every,
+        "logger": logger,
+        "pictures_every": pictures_every,
+    }
     config = {"model": describe(model), "objective": describe(objective), **settings, **keeping, **machine}
     check_folder(run, resume, config)
 

@@ -19,7 +19,8 @@ from pointvae.hub import save_pretrained
 from pointvae.models.vae import PointVAE
 from pointvae.processes import as_launched, is_lost_process, is_main_process, launcher
 from pointvae.training.checkpoint_files import sound_checkpoint
-from pointvae.training.loggers import logger_names, make_loggers, settings_told
+from pointvae.training.loggers import logger_names, logging_to
+from pointvae.training.not_finite import NotFiniteError, described
 from pointvae.training.run_folder import write_config, write_model_card
 from pointvae.version import __version__
 
@@ -150,9 +151,8 @@ def train(
     if is_main_process():
         run.mkdir(parents=True, exist_ok=True)
         write_config(run, config, command)
-    trainer.loggers = make_loggers(logger_names(config["logger"]), run)
     batches, held = loaders(trainer.global_rank, trainer.world_size)
-    with _quiet(), settings_told(trainer.loggers, run, config):
+    with _quiet(), logging_to(trainer, logger_names(config["logger"]), run, config):
         try:
             trainer.fit(module, batches, held, ckpt_path=kept and str(kept), weights_only=True)
         except SystemExit:  # Lightning's answer to Ctrl-C

@@ -20,7 +20,8 @@ from pointvae.objectives.base import Objective
 from pointvae.objectives.self_consistency import SelfConsistency, decoded
 from pointvae.randomness import normal
 from pointvae.training.batches import cloud_loader
-from pointvae.training.loop import Run, check_settings, train
+from pointvae.training.loggers import logger_names
+from pointvae.training.loop import PICTURES_EVERY, Run, check_settings, train
 from pointvae.training.module import TrainingModule
 from pointvae.training.run_folder import check_folder, describe
 
@@ -105,6 +106,8 @@ def refine(
     num_nodes: int = 1,
     precision: str = "32-true",
     compile: bool = False,
+    logger: str = "tensorboard",
+    pictures_every: int = PICTURES_EVERY,
     progress: bool = False,
 ) -> Run:
     """Make a trained model self-consistent without any data, and write a run folder of its own.
@@ -130,6 +133,10 @@ def refine(
         num_nodes: machines.
         precision: Lightning's: ``32-true``, ``bf16-mixed``…
         compile: let torch.compile make the decoder's code; needs a C++ compiler, and waits for it at the first step.
+        logger: where figures go beside ``metrics.csv``: ``tensorboard``, ``wandb``, ``mlflow``, several joined by
+            commas, or ``none``.
+        pictures_every: epochs between two pictures of held-out shapes and their reconstructions, in those loggers;
+            0 for none; no digit of the result depends on it.
         progress: show a bar on stderr.
 
     Returns:
@@ -146,7 +153,8 @@ def refine(
     dataset: dict[str, Any] = dict(UNKNOWN, **before.get("dataset", {}))
     shapes = shapes if shapes is not None else dataset["train_shapes"]
     points = points if points is not None else int(before.get("points") or model.config["points"])
-    check_settings(epochs, batch_size, points, learning_rate)
+    check_settings(epochs, batch_size, points, learning_rate, pictures_every=pictures_every)
+    logger_names(logger)
     if shapes is None:
         raise InputError(f"{run}: does not tell how many shapes it was trained on; say --shapes")
     if shapes < 1:
@@ -168,7 +176,13 @@ def refine(
         "precision": precision,
         "compile": compile,
     }
-    config = {"objective": describe(objective), **settings, **machine}
+    config = {
+        "objective": describe(objective),
+        **settings,
+        "logger": logger,
+        "pictures_every": pictures_every,
+        **machine,
+    }
     check_folder(new_run, resume, config)
     checksum = hashlib.sha256((run / WEIGHTS).read_bytes()).hexdigest()
     facts: dict[str, Any] = settings | {
