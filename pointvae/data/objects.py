@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,8 +13,8 @@ import numpy as np
 
 from pointvae.data.dataset import Shapes
 from pointvae.data.metadata import SPLIT_NAMES
-from pointvae.data.sampling import Geometry
-from pointvae.data.source import MESH_POINTS, SPLITS, Item, Source, SourceOptions, draw_split
+from pointvae.data.sampling import Geometry, Normalize, Up, shape_rng, thin, to_cloud, turn_z_up
+from pointvae.data.source import MESH_POINTS, SPLITS, Item, Source, SourceOptions, check_counts, draw_split
 from pointvae.data.thirdparty import geometry_of, is_shape
 from pointvae.errors import InputError
 
@@ -99,6 +100,68 @@ def list_objects(source: Any, options: SourceOptions, classes: Sequence[str] | N
         factors=factors,
         options={"test_fraction": options.test_fraction} if drawn else {},
         clouds=[(names[row], functools.partial(int, count)) for row, count in enumerate(counts) if count is not None],
+    )
+
+
+def from_objects(
+    shapes: Any,
+    points: int | None = None,
+    *,
+    up: Up = "z",
+    normalize: Normalize = "sphere",
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+) -> Shapes:
+    """Meshes, clouds and graphs of any library as `Shapes`: meshes sampled by area, larger clouds thinned.
+
+    Each shape is sampled as `prepare` does, with a seed made from ``seed`` and its name: the one it carries, if all
+    do and no two are equal, else ``shape_000000``, ….
+
+    Args:
+        shapes: a sequence, or an array [n, N, 3], of what `geometry_of` takes, alone or in pairs with their labels.
+        points: points per shape N; all that clouds of one size have, 2,048 for others.
+        up: the up axis of the shapes; `Shapes` are z up.
+        normalize: as in `prepare`; ``none`` keeps the coordinates to the last bit.
+        seed: of the sampling and thinning.
+        classes: names of the classes; the numbers of the labels unless the shapes tell them.
+
+    Returns:
+        `Shapes` with points [n, N, 3], in the order they were given in.
+
+    Raises:
+        InputError: one is no shape, has no points, too few of them, no surface, or NaN; its place is told.
+
+    Example:
+        >>> from_objects([np.random.default_rng(0).normal(size=(50, 3))], 20).points.shape
+        (1, 20, 3)
+    """
+    if isinstance(shapes, Mapping):
+        raise InputError("the source is a mapping of splits; give one split, or give all of them to prepare")
+    source = list_objects(shapes, SourceOptions(test_fraction=0), classes)
+    count = source.points if points is None else points
+    check_counts(source, count, told=points is not None)
+    clouds, normals, factors = [], [], []
+    for row, item in enumerate(source.items):
+        geometry, shape = item.load(), _apart(shapes[row])[0]
+        try:
+            cloud, _ = to_cloud(geometry, points=count, up=up, normalize=normalize, rng=shape_rng(seed, item.name))
+        except InputError as error:
+            raise InputError(f"{item.name}: {error}") from error
+        clouds.append(cloud)
+        normal, told = getattr(shape, "normal", None), getattr(shape, "factors", None)
+        if normal is not None and geometry.faces is None:  # thinned as the points are, by the same draw
+            kept = thin(np.asarray(normal, np.float32), count, shape_rng(seed, item.name))
+            normals.append(turn_z_up(kept, up))
+        if isinstance(told, str):
+            factors.append(json.loads(told))
+    labels = [item.label for item in source.items]
+    return Shapes(
+        np.stack(clouds),
+        np.array(labels, np.int64) if source.classes else None,
+        [item.name for item in source.items],
+        source.classes,
+        np.stack(normals) if len(normals) == len(clouds) else None,
+        factors if len(factors) == len(clouds) else None,
     )
 
 

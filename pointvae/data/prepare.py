@@ -64,7 +64,8 @@ def prepare(
             folder; train/ and test/ inside or outside the classes if present; or a table beside the shapes); a .zip,
             .tar or .tar.gz of such a folder; an .npz; an .h5 or a folder of them; Parquet or Arrow files, or what
             Hugging Face's ``save_to_disk`` wrote; ``hf://OWNER/NAME``. A folder may be an URL. In Python also
-            `Shapes`, a PyG data set, a list of PyG's ``Data``, or a mapping of splits to them.
+            `Shapes`, a PyG data set, a list of what `geometry_of` takes (arrays, meshes of trimesh and open3d, PyG's
+            ``Data``), alone or in pairs with their labels, or a mapping of splits to them.
         dataset: the folder to write: a path, or an URL that fsspec writes to, such as ``s3://BUCKET/FOLDER``.
         up: the source's up axis, z unless given or known of a named set; y-up shapes are turned, since datasets are
             z up.

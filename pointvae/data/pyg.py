@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from pointvae.data.dataset import Shapes
-from pointvae.data.objects import list_objects
-from pointvae.data.sampling import Normalize, Up, shape_rng, thin, to_cloud, turn_z_up
-from pointvae.data.source import SourceOptions, check_counts
+from pointvae.data.objects import from_objects
+from pointvae.data.sampling import Normalize, Up
 from pointvae.errors import InputError
 
 
@@ -47,34 +44,7 @@ def from_pyg(
     Example:
         >>> shapes = from_pyg(ModelNet("modelnet", "10", train=True), points=1024)  # doctest: +SKIP
     """
-    if isinstance(graphs, Mapping):
-        raise InputError("from_pyg: is a mapping of splits; give one split, or give all of them to prepare")
-    source = list_objects(graphs, SourceOptions(test_fraction=0), classes)
-    count = source.points if points is None else points
-    check_counts(source, count, told=points is not None)
-    clouds, normals, factors = [], [], []
-    for row, item in enumerate(source.items):
-        geometry, graph = item.load(), graphs[row]
-        try:
-            cloud, _ = to_cloud(geometry, points=count, up=up, normalize=normalize, rng=shape_rng(seed, item.name))
-        except InputError as error:
-            raise InputError(f"{item.name}: {error}") from error
-        clouds.append(cloud)
-        normal, told = getattr(graph, "normal", None), getattr(graph, "factors", None)
-        if normal is not None and geometry.faces is None:  # thinned as the points are, by the same draw
-            kept = thin(np.asarray(normal, np.float32), count, shape_rng(seed, item.name))
-            normals.append(turn_z_up(kept, up))
-        if isinstance(told, str):
-            factors.append(json.loads(told))
-    labels = [item.label for item in source.items]
-    return Shapes(
-        np.stack(clouds),
-        np.array(labels, np.int64) if source.classes else None,
-        [item.name for item in source.items],
-        source.classes,
-        np.stack(normals) if len(normals) == len(clouds) else None,
-        factors if len(factors) == len(clouds) else None,
-    )
+    return from_objects(graphs, points, up=up, normalize=normalize, seed=seed, classes=classes)
 
 
 def to_pyg(shapes: Shapes) -> list[Any]:

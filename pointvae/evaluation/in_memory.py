@@ -1,0 +1,108 @@
+"""`embed`: the latents of shapes that are in this process, or anywhere, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pointvae.data.dataset import Shapes
+from pointvae.data.objects import from_objects
+from pointvae.data.sampling import Normalize, Up, shape_rng, thin_index
+from pointvae.data.thirdparty import is_shape
+from pointvae.errors import InputError
+from pointvae.evaluation.features import encode, to_best_device
+from pointvae.evaluation.inputs import read_for_run
+from pointvae.evaluation.work import Work
+from pointvae.hub import from_pretrained, read_run_config, run_folder
+from pointvae.models.vae import PointVAE
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """The latents of n shapes, float32.
+
+    Attributes:
+        posterior_mean: m of q(z|x) = N(m, diag s²) (n, D): the vector to use, unless there is a reason for another.
+        posterior_std: s (n, D).
+        features: of the encoder, before the posterior head (n, F).
+        names: of the shapes (n).
+    """
+
+    posterior_mean: npt.NDArray[np.float32]
+    posterior_std: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def embed(
+    run: PointVAE | str | Path,
+    shapes: Any,
+    *,
+    points: int | None = None,
+    up: Up | None = None,
+    normalize: Normalize | None = None,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> Embedding:
+    """The latents of meshes, clouds and graphs of any library, sampled and normalised as `prepare` does.
+
+    The same shapes give the same vectors as `pointvae embed` writes for their files, if they have the files' names.
+
+    Args:
+        run: a model; or a run folder or a name that `run_folder` takes, which also tells how shapes were prepared.
+        shapes: one shape that `geometry_of` takes (an array or tensor [N, 3], a mesh, …), a list of them, an array
+            [n, N, 3], a PyG data set; `Shapes`, which are taken as they are; or a path that `pointvae embed` takes.
+        points: points of each shape; those of the training when absent.
+        up: the up axis of the shapes; that of the run's own source when absent, z where only a model is given.
+        normalize: as in `prepare`; as the run's own shapes when absent, ``sphere`` where only a model is given.
+        seed: of the sampling of points, with each shape's name.
+        batch_size: shapes a step; no digit depends on it.
+
+    Raises:
+        InputError: a shape cannot be used, its place is told; or the run or an option is at fault.
+
+    Example:
+        >>> model = PointVAE(latent_dim=8, points=64)
+        >>> embed(model, [np.random.default_rng(0).normal(size=(100, 3))]).posterior_mean.shape
+        (1, 8)
+    """
+    if isinstance(run, PointVAE):
+        model, config = run, {"points": run.config["points"]}
+    else:
+        folder = run_folder(run)
+        model, config = to_best_device(from_pretrained(folder)), read_run_config(folder)
+    if points is not None and points < 2:
+        raise InputError(f"points must be 2 or more, got {points}")
+    preparation = dict(config.get("preparation") or {})
+    count = points or int(config.get("points") or model.config["points"])
+    if isinstance(shapes, str | Path):
+        preparation |= {} if normalize is None else {"normalize": normalize}
+        clouds = read_for_run({**config, "preparation": preparation}, shapes, points=points, up=up, seed=seed)
+    elif isinstance(shapes, Shapes):
+        clouds = _thinned(shapes, count if points else min(count, shapes.points.shape[1]), seed)
+    else:
+        clouds = from_objects(
+            [shapes] if is_shape(shapes) else shapes,
+            count,
+            up=up or preparation.get("up", "z"),
+            normalize=normalize or preparation.get("normalize", "sphere"),
+            seed=seed,
+        )
+    codes = encode(model, clouds, work=Work(batch_size))
+    return Embedding(codes.posterior_mean, codes.posterior_std, codes.encoder, clouds.names)
+
+
+def _thinned(shapes: Shapes, count: int, seed: int) -> Shapes:
+    """Each cloud thinned by a draw from the seed and its own name; as it is where it has that many points."""
+    have = shapes.points.shape[1]
+    if have == count or not len(shapes):
+        return shapes
+    rows = np.stack([thin_index(have, count, shape_rng(seed, name)) for name in shapes.names])
+    return replace(shapes, points=np.take_along_axis(shapes.points, rows[..., None], axis=1), normals=None)
