@@ -166,7 +166,7 @@ def main() -> int:
     if options.peak:
         print(json.dumps(peak_here(named[options.peak[0]], options.peak[1])))
         return 0
-    results, failed, stored = [], False, read_rows(RESULTS)
+    failed, stored = False, read_rows(RESULTS)
     for row in ROWS:
         if options.rows and row.name not in options.rows:
             continue
@@ -176,14 +176,14 @@ def main() -> int:
             failed |= bool(row.target)
             continue
         result = alone("--measure", row.name, "--turns", str(min(options.turns, row.turns)))
-        results.append(result)
+        if not options.check:
+            add_rows(RESULTS, COLUMNS, [result])
         faults = [f"MISSED: {name}" for name in missed(result)]
         if options.check:
             faults += filter(None, [regressed(result, stored)])
         failed |= bool(faults)
         print(told(row, result) + "".join(f"  {fault}" for fault in faults), flush=True)
     if not options.check:
-        add_rows(RESULTS, COLUMNS, results)
         write_page()
     return 1 if options.check and failed else 0
 

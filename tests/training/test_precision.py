@@ -12,6 +12,9 @@ from pointvae import ELBO, IWAE, Consistency, InputError, SelfConsistency, Shape
 from pointvae.geometry.distances import chamfer_distance
 from pointvae.models.build import build_model
 from pointvae.objectives.base import Objective, reduce_terms
+from pointvae.objectives.consistency import kl_between
+from pointvae.objectives.elbo import kl_to_prior
+from pointvae.objectives.iwae import weigh
 from pointvae.randomness import generator_for
 from pointvae.training.loop import compile_decoder
 
@@ -78,6 +81,25 @@ def test_what_is_delicate_stays_in_single_precision(kind):
     exact = model.likelihood.log_prob(rows, x)
     torch.testing.assert_close(log_prob, exact, rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(distance, chamfer_distance(x, x[:, :20] + 1e-3), rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_divergences_and_sums_of_exponentials_take_no_half_precision_step(kind):
+    model, x = build_model(KINDS[kind], 0).train(), clouds()
+    first, second, path = (model.posterior(x + shift) for shift in (0.0, 0.1, 0.0))
+    noise = torch.randn(3 * 12, 6, generator=torch.Generator().manual_seed(0))
+
+    def values():
+        weighed = weigh(model, path, x, None, noise)
+        weights = weighed.log_weight - weighed.log_likelihood  # the decoder's products may be halved, these not
+        return kl_to_prior(first), kl_between(first, second), weights, weights.logsumexp(dim=0)
+
+    exact = values()
+    with torch.autocast("cpu", torch.bfloat16):
+        made = values()
+    for a, b in zip(made, exact, strict=True):
+        assert a.dtype == torch.float32
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-4)  # half precision errs by 4e-3
 
 
 @pytest.fixture(scope="module")
