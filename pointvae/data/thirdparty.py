@@ -1,7 +1,12 @@
-"""One shape of any library as our `Geometry`: arrays, tensors, trimesh, open3d, PyG; nothing is imported for it."""
+"""One shape of any library as our `Geometry`, and clouds as objects of trimesh and open3d.
+
+A library is imported only to make an object of it: what is given is asked for by the name of its class's module.
+"""
 
 from __future__ import annotations
 
+import importlib
+import re
 from typing import Any
 
 import numpy as np
@@ -55,6 +60,66 @@ def is_shape(value: Any) -> bool:
     several = hasattr(value, "to_data_list") and hasattr(value, "num_graphs")  # a PyG Batch
     several = several or any(kind.__name__ == "Dataset" for kind in type(value).__mro__)
     return not several and getattr(value, "pos", None) is not None
+
+
+def to_trimesh(points: Any) -> Any:
+    """A cloud [n, 3], such as a reconstruction, as trimesh's ``PointCloud``; one of `from_objects` gives it back.
+
+    Raises:
+        InputError: it is no cloud.
+
+    Example:
+        >>> to_trimesh(np.eye(3)).vertices.shape
+        (3, 3)
+    """
+    trimesh: Any = importlib.import_module("trimesh")
+    return trimesh.PointCloud(geometry_of(points).vertices)
+
+
+def to_open3d(points: Any) -> Any:
+    """A cloud [n, 3], such as a reconstruction, as open3d's ``PointCloud``.
+
+    Raises:
+        InputError: it is no cloud, or open3d cannot be used; it says what is missing.
+    """
+    open3d = import_open3d()
+    return open3d.geometry.PointCloud(open3d.utility.Vector3dVector(geometry_of(points).vertices))
+
+
+LIBRARIES = {
+    "libusb-1.0.so": "libusb-1.0-0",
+    "libGL.so": "libgl1",
+    "libEGL.so": "libegl1",
+    "libX11.so": "libx11-6",
+    "libgomp.so": "libgomp1",
+    "libtbb": "libtbb12",
+    "libudev.so": "libudev1",
+}
+"""System libraries that open3d's wheels load, and the packages of Debian and Ubuntu that hold them."""
+
+
+def import_open3d() -> Any:
+    """The package open3d.
+
+    Raises:
+        InputError: it is not installed, or the system lacks a library that it loads; with the command to install it.
+    """
+    try:
+        return importlib.import_module("open3d")
+    except ModuleNotFoundError as error:
+        missing = "open3d" if error.name in (None, "open3d") else f"open3d needs {error.name}, which"
+        raise InputError(f"{missing} is not installed; pip install 'pointvae[open3d]'") from error
+    except (ImportError, OSError) as error:
+        found = re.search(r"lib[\w.+-]*\.so[.\d]*", str(error))
+        if found is None:
+            raise InputError(
+                f"open3d cannot be loaded ({' '.join(str(error).split())[:160]}); reinstall it"
+            ) from error
+        package = next((name for library, name in LIBRARIES.items() if found[0].startswith(library)), None)
+        packages = package or " ".join(sorted({"libgl1", "libgomp1", "libusb-1.0-0"}))
+        raise InputError(
+            f"open3d cannot be loaded: the system lacks {found[0]}; on Debian or Ubuntu: apt-get install {packages}"
+        ) from error
 
 
 def scene_geometry(scene: Any) -> Geometry:

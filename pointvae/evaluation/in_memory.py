@@ -78,25 +78,55 @@ def embed(
     else:
         folder = run_folder(run)
         model, config = to_best_device(from_pretrained(folder)), read_run_config(folder)
+    clouds = clouds_for_run(config, shapes, points=points, up=up, normalize=normalize, seed=seed)
+    codes = encode(model, clouds, work=Work(batch_size))
+    return Embedding(codes.posterior_mean, codes.posterior_std, codes.encoder, clouds.names)
+
+
+def clouds_for_run(
+    config: dict[str, Any],
+    shapes: Any,
+    *,
+    points: int | None = None,
+    up: Up | None = None,
+    normalize: Normalize | None = None,
+    split: str | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Shapes:
+    """Anything that holds shapes, as clouds prepared as the run's own data were.
+
+    Args:
+        config: the run's ``config.json``, or as much of it as there is.
+        shapes: as `embed` takes them.
+        points: points of each; those of the training when absent.
+        up: the up axis of the shapes; that of the run's own source when absent.
+        normalize: as in `prepare`; as the run's own when absent.
+        split: only this split, of a path to a dataset folder.
+        seed: of the sampling.
+        progress: show a bar on stderr.
+
+    Raises:
+        InputError: a shape cannot be used, its place is told; or an option is at fault.
+    """
     if points is not None and points < 2:
         raise InputError(f"points must be 2 or more, got {points}")
     preparation = dict(config.get("preparation") or {})
-    count = points or int(config.get("points") or model.config["points"])
+    preparation |= {} if normalize is None else {"normalize": normalize}
     if isinstance(shapes, str | Path):
-        preparation |= {} if normalize is None else {"normalize": normalize}
-        clouds = read_for_run({**config, "preparation": preparation}, shapes, points=points, up=up, seed=seed)
-    elif isinstance(shapes, Shapes):
-        clouds = _thinned(shapes, count if points else min(count, shapes.points.shape[1]), seed)
-    else:
-        clouds = from_objects(
-            [shapes] if is_shape(shapes) else shapes,
-            count,
-            up=up or preparation.get("up", "z"),
-            normalize=normalize or preparation.get("normalize", "sphere"),
-            seed=seed,
-        )
-    codes = encode(model, clouds, work=Work(batch_size))
-    return Embedding(codes.posterior_mean, codes.posterior_std, codes.encoder, clouds.names)
+        config = {**config, "preparation": preparation}
+        return read_for_run(config, shapes, points=points, up=up, split=split, seed=seed, progress=progress)
+    count = points or config.get("points")
+    if isinstance(shapes, Shapes):
+        have = shapes.points.shape[1]
+        return _thinned(shapes, have if count is None else int(count) if points else min(int(count), have), seed)
+    return from_objects(
+        [shapes] if is_shape(shapes) else shapes,
+        count,
+        up=up or preparation.get("up", "z"),
+        normalize=preparation.get("normalize", "sphere"),
+        seed=seed,
+    )
 
 
 def _thinned(shapes: Shapes, count: int, seed: int) -> Shapes:

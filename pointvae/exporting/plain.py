@@ -102,7 +102,7 @@ def pick(values: Tensor, index: Tensor) -> Tensor:
     """Rows of each cloud: values [B, N, C] at indices [B, Q, k] give [B, Q, k, C]."""
     clouds = torch.arange(index.shape[0], device=index.device).view(-1, 1, 1)
     rows = (index + clouds * values.shape[1]).flatten()
-    return values.flatten(0, 1).index_select(0, rows).unflatten(0, (index.shape[0], -1, index.shape[2]))
+    return values.flatten(0, 1).index_select(0, rows).view(*index.shape, values.shape[2])
 
 
 def mlp(layers: PointwiseMLP, x: Tensor) -> Tensor:
