@@ -10,8 +10,13 @@ from pointvae.version import __version__
 
 if TYPE_CHECKING:
     from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
+    from pointvae.data.objects import from_objects
     from pointvae.data.prepare import prepare
     from pointvae.data.pyg import from_pyg, to_pyg
+    from pointvae.data.thirdparty import to_open3d, to_trimesh
+    from pointvae.estimator import PointVAETransformer
+    from pointvae.evaluation.in_memory import embed
+    from pointvae.exporting.files import export_to
     from pointvae.hub import from_pretrained, save_pretrained
     from pointvae.models.ladder import LadderPointVAE
     from pointvae.models.vae import PointVAE
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from pointvae.training.loop import Run
     from pointvae.training.refine import refine
     from pointvae.transforms import Compose, DropPoints, Jitter, RotateSO3, RotateUp, Scale, Transform, Translate
+    from pointvae.visualization.viewer import viewer
 
 # name -> where it lives; loaded when first asked for, so that `import pointvae` stays quick
 _PLACES = {
@@ -33,6 +39,7 @@ _PLACES = {
     "Jitter": "pointvae.transforms",
     "LadderPointVAE": "pointvae.models.ladder",
     "PointVAE": "pointvae.models.vae",
+    "PointVAETransformer": "pointvae.estimator",
     "RotateSO3": "pointvae.transforms",
     "RotateUp": "pointvae.transforms",
     "Run": "pointvae.training.loop",
@@ -44,7 +51,10 @@ _PLACES = {
     "Transform": "pointvae.transforms",
     "Translate": "pointvae.transforms",
     "Triplet": "pointvae.objectives",
+    "embed": "pointvae.evaluation.in_memory",
+    "export_to": "pointvae.exporting.files",
     "fit": "pointvae.training.fit",
+    "from_objects": "pointvae.data.objects",
     "from_pretrained": "pointvae.hub",
     "from_pyg": "pointvae.data.pyg",
     "list_pretrained": "pointvae.pretrained",
@@ -53,7 +63,10 @@ _PLACES = {
     "push_to_hub": "pointvae.publishing",
     "refine": "pointvae.training.refine",
     "save_pretrained": "pointvae.hub",
+    "to_open3d": "pointvae.data.thirdparty",
     "to_pyg": "pointvae.data.pyg",
+    "to_trimesh": "pointvae.data.thirdparty",
+    "viewer": "pointvae.visualization.viewer",
 }
 
 __all__ = [
@@ -66,6 +79,7 @@ __all__ = [
     "Jitter",
     "LadderPointVAE",
     "PointVAE",
+    "PointVAETransformer",
     "RotateSO3",
     "RotateUp",
     "Run",
@@ -78,7 +92,10 @@ __all__ = [
     "Translate",
     "Triplet",
     "__version__",
+    "embed",
+    "export_to",
     "fit",
+    "from_objects",
     "from_pretrained",
     "from_pyg",
     "list_pretrained",
@@ -87,7 +104,10 @@ __all__ = [
     "push_to_hub",
     "refine",
     "save_pretrained",
+    "to_open3d",
     "to_pyg",
+    "to_trimesh",
+    "viewer",
 ]
 
 

@@ -502,6 +502,7 @@ def reconstruct(
     points: int | None = None,
     up: Literal["y", "z"] | None = None,
     split: str | None = None,
+    columns: str | None = None,
     batch_size: int = 64,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -510,17 +511,28 @@ def reconstruct(
     Args:
         run: the run folder.
         input: a dataset folder, a mesh, a cloud, or a folder of them.
-        out: .png (inputs above reconstructions), .npz, .ply (of one shape), or a new folder for a .ply of each.
+        out: .html (the viewer: a page with the latent map and every shape), .png (inputs above reconstructions),
+            .npz, .ply (of one shape), or a new folder for a .ply of each.
         points: points of each shape that the model sees; those of the training unless given.
         up: the up axis of raw files; that of the training's source unless given.
         split: only this split of a dataset folder.
+        columns: for .html, a .csv with a column "name" and what else is known of the shapes.
         batch_size: shapes a step.
         seed: what the sampling of points is drawn from.
     """
     from pointvae.evaluation.outputs import reconstruct_to
 
     return reconstruct_to(
-        run, input, out, points=points, up=up, split=split, batch_size=batch_size, seed=seed, progress=True
+        run,
+        input,
+        out,
+        points=points,
+        up=up,
+        split=split,
+        columns=columns,
+        batch_size=batch_size,
+        seed=seed,
+        progress=True,
     )
 
 
@@ -565,6 +577,70 @@ def interpolate(
     return interpolate_to(run, a, b, out, steps=steps, points=points, up=up, seed=seed)
 
 
+def view(
+    input: str,
+    run: str | None = None,
+    points: int | None = None,
+    up: Literal["y", "z"] | None = None,
+    split: str | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Open open3d's window with shapes, each beside its reconstruction if a run is named.
+
+    Args:
+        input: a mesh, a cloud, a folder of them or a dataset folder, of which the first 32 are shown; also an URL.
+        run: the run folder whose reconstructions stand to the right of the shapes.
+        points: points of each shape; those of the training with a run; a single mesh is shown as it is unless given.
+        up: the up axis of raw files; that of the training's source with a run, else z, unless given.
+        split: only this split of a dataset folder.
+        seed: what the sampling of points is drawn from.
+    """
+    from pointvae.view import view
+
+    return view(input, run, points=points, up=up, split=split, seed=seed, progress=True)
+
+
+def export(
+    run: str,
+    out: str,
+    part: Literal["both", "encoder", "decoder"] = "both",
+    mask: bool = False,
+) -> dict[str, Any]:
+    """Write a run's encoder and decoder for other programs: ONNX, or torch.export.
+
+    Args:
+        run: the run folder.
+        out: NAME.onnx or NAME.pt2; both parts go to NAME.encoder.onnx and NAME.decoder.onnx.
+        part: encoder, decoder, or both.
+        mask: let the encoder take a second input, which points exist, for clouds of unequal size in one batch.
+    """
+    from pointvae.exporting.files import export_to
+
+    return export_to(run, out, part=part, mask=mask)
+
+
+def completion(shell: Literal["bash", "zsh", "fish"]) -> dict[str, Any]:
+    """Print the script that completes verbs, options and choices in a shell.
+
+    Args:
+        shell: bash, zsh or fish.
+    """
+    from pointvae.completion import completion
+
+    return {"shell": shell, "script": completion(shell, VERBS)}
+
+
+def doctor(quick: bool = False) -> dict[str, Any]:
+    """Look at this installation: versions, devices, libraries, settings, and a self-test of ten seconds.
+
+    Args:
+        quick: leave the self-test out.
+    """
+    from pointvae.doctor import doctor
+
+    return doctor(quick=quick)
+
+
 VERBS: dict[str, Verb] = {
     "demo": demo,
     "prepare": prepare,
@@ -581,6 +657,10 @@ VERBS: dict[str, Verb] = {
     "reconstruct": reconstruct,
     "sample": sample,
     "interpolate": interpolate,
+    "view": view,
+    "export": export,
+    "doctor": doctor,
+    "completion": completion,
 }
 
 
