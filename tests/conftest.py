@@ -1,9 +1,19 @@
 """Fixtures that every test folder shares."""
 
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
+
+with contextlib.suppress(ImportError):  # few tests need it, and a machine with a GPU may have little installed
+    from hypothesis import HealthCheck, settings
+
+    # no test fails because the machine is busy
+    settings.register_profile(
+        "patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

@@ -116,7 +116,7 @@ def test_a_failure_stops_what_has_not_begun():
 
     def task(x):
         begun.append(x)
-        time.sleep(0.002)
+        time.sleep(0.02)  # all of them would take ten seconds
         raise ValueError(x)
 
     with pytest.raises(ValueError, match="0"):

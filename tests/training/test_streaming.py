@@ -229,7 +229,7 @@ def test_a_run_trains_from_an_s3_server(folder, tmp_path, monkeypatch):
         stream = load_dataset("s3://trained/set").stream(batch_size=8)
         started = time.monotonic()
         first = next(iter(stream))
-        assert first.shape == (8, 20, 3) and time.monotonic() - started < 20
+        assert first.shape == (8, 20, 3) and time.monotonic() - started < 120
         store.rm("trained/set/train-00003-of-00016.parquet")
         with pytest.raises(InputError, match=r"s3://trained/set/train-00003-of-00016\.parquet.*tried 4 times"):
             list(stream)
