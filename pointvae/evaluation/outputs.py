@@ -1,7 +1,8 @@
 """Decoded clouds as files: reconstructions, draws from the prior, ways from one shape to another.
 
-The suffix of the file is the format: ``.png`` a picture, ``.npz`` arrays, ``.ply`` one cloud, ``.html`` the viewer (of
-reconstructions); a name without a suffix is a new folder with a ``.ply`` for each cloud. Clouds are z up, in the units that the run's data were normalised to.
+The suffix of the file is the format: ``.png`` a picture, ``.npz`` arrays, ``.ply`` one cloud, and for reconstructions
+``.html``, the viewer; a name without a suffix is a new folder with a ``.ply`` for each cloud. Clouds are z up, in the
+units that the run's data were normalised to.
 """
 
 from __future__ import annotations

@@ -33,8 +33,7 @@ class Dots {
     this.canvas = canvas;
     this.stamps = new Map();
     this.room(1024);
-    const options = { antialias: false, failIfMajorPerformanceCaveat: location.hash !== "#webgl" }; // stamps are quicker than WebGL in software
-    this.gl = canvas.getContext("webgl", options);
+    this.gl = canvas.getContext("webgl", { antialias: false });
     if (this.gl) {
       this.prepare();
       canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());

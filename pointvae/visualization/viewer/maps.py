@@ -36,10 +36,11 @@ class Map:
 
 def pca_map(latents: Floats) -> Map:
     """The two directions of largest variance of latents (n, D)."""
-    places = flatten_latents(latents)
+    places: npt.NDArray[np.float64] = flatten_latents(latents)
     rows = np.pad(latents.astype(np.float64), ((0, 0), (0, 1)), constant_values=1.0)
-    axes: npt.NDArray[np.float64] = np.linalg.lstsq(rows, places, rcond=None)[0]  # exact: the map is affine
-    return Map("PCA", "the two directions along which the latents vary most", places, axes)
+    axes = np.linalg.lstsq(rows, places, rcond=None)[0]  # exact: the map is affine
+    note = "the two directions along which the latents vary most"
+    return Map("PCA", note, places, np.asarray(axes, np.float64))
 
 
 def umap_map(latents: Floats, *, seed: int = 0) -> Map:
@@ -52,8 +53,8 @@ def umap_map(latents: Floats, *, seed: int = 0) -> Map:
         from umap import UMAP
 
         made = UMAP(random_state=seed, n_neighbors=min(15, len(latents) - 1)).fit_transform(latents)
-    places = made.astype(np.float64)
-    places -= (places.max(axis=0) + places.min(axis=0)) / 2
+    places: npt.NDArray[np.float64] = np.asarray(made, np.float64)
+    places = places - (places.max(axis=0) + places.min(axis=0)) / 2
     note = "keeps neighbours together; sizes of groups and distances between them mean little"
     return Map("UMAP", note, places / max(float(np.abs(places).max()), 1e-12))
 

@@ -64,13 +64,12 @@ class Viewer:
 
     def html(self) -> str:
         """The whole page."""
-        blobs = _blobs(self.scene)
-        size = sum(map(len, blobs.values())) / 1e6
-        described = _describe(self.scene, self.title, size)
+        style, blobs, described = _asset("viewer.css"), _blobs(self.scene), _describe(self.scene, self.title)
+        script = "(() => {\n'use strict';\n" + "\n".join(_asset(f"{name}.js") for name in SCRIPTS) + "\n})();"
+        size = sum(map(len, (style, script, to_json(described), *blobs.values())))
+        described["facts"].append(f"This file takes {size / 1e6:.1f} MB and loads nothing from elsewhere.")
         data = [f'<script type="application/json" id="scene">{to_json(described)}</script>']
         data += [f'<script type="text/plain" id="{name}">{text}</script>' for name, text in blobs.items()]
-        style = _asset("viewer.css")
-        script = "(() => {\n'use strict';\n" + "\n".join(_asset(f"{name}.js") for name in SCRIPTS) + "\n})();"
         policy = (
             f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
             "base-uri 'none'; form-action 'none'"
@@ -108,9 +107,8 @@ def to_json(data: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _describe(scene: Scene, title: str, size: float) -> dict[str, Any]:
+def _describe(scene: Scene, title: str) -> dict[str, Any]:
     """All that is neither clouds nor other long arrays."""
-    facts = [*scene.facts, f"This file takes {size:.1f} MB and loads nothing from elsewhere."]
     return {
         "title": title,
         "names": scene.names,
@@ -124,7 +122,7 @@ def _describe(scene: Scene, title: str, size: float) -> dict[str, Any]:
         "decoder": scene.decoder,
         "made": None if scene.made is None else {"points": scene.made[0].shape[1], "samples": len(scene.made[2])},
         "ramp": _ramp(),
-        "facts": facts,
+        "facts": list(scene.facts),
     }
 
 
