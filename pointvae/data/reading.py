@@ -103,6 +103,14 @@ class SplitShards:
         columns = in_threads(column, range(len(self.files)))
         return np.concatenate([np.empty(0, np.int64), *columns])
 
+    def names(self, rows: npt.NDArray[np.integer[Any]]) -> list[str]:
+        """The names of the shapes at some rows of the split, sorted [k]."""
+        offsets = np.concatenate([[0], np.cumsum(self.rows)])
+        shards_of = np.searchsorted(offsets, rows, "right") - 1
+        places = [(int(shard), int(row - offsets[shard])) for row, shard in zip(rows, shards_of, strict=True)]
+        columns = {shard: self.read(shard, ["name"])["name"] for shard in sorted({shard for shard, _ in places})}
+        return [columns[shard][row].as_py() for shard, row in places]
+
     def take(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """The clouds at some rows of the split, sorted [k]; only the shards that hold them are read [k, N, 3]."""
         offsets = np.concatenate([[0], np.cumsum(self.rows)])

@@ -85,6 +85,13 @@ class EpochLoader:
         start, self._start = self._start, 0
         yield from self._batches(self._epoch, start)
 
+    def rows(self, epoch: int, batch: int, rows: Sequence[int], rank: int) -> npt.NDArray[np.int64]:
+        """The rows of the split that stand at some rows of a batch of a process."""
+        first = batch * self.batch_size * self.world_size
+        places: npt.NDArray[np.int64] = first + np.asarray(rows, np.int64) * self.world_size + rank
+        chosen: npt.NDArray[np.int64] = self.order.epoch(epoch).rows()[places]
+        return chosen
+
     def position(self, batches: int) -> dict[str, Any]:
         """What a checkpoint keeps after so many batches of an epoch: how many shapes all processes have seen."""
         batch = self.batch_size * self.world_size

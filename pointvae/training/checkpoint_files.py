@@ -36,7 +36,7 @@ def sound_checkpoint(run: Path, *, tell: bool = False) -> Path | None:
     Raises:
         InputError: there are only damaged ones.
     """
-    faults = []
+    faults: list[str] = []
     for name in (CHECKPOINT, BEFORE):
         path = run / name
         if not path.is_file():

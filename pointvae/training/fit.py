@@ -151,15 +151,22 @@ def fit(
         resume=resume,
         progress=progress,
         checkpoint_every=checkpoint_every,
+        names=shapes.names,
     )
 
 
-def _opened(dataset: ShapeDataset | Shapes | str | Path) -> tuple[ShapeDataset | Shapes, dict[str, Any]]:
+def _opened(
+    dataset: ShapeDataset | Shapes | Sequence[Any] | str | Path,
+) -> tuple[ShapeDataset | Shapes, dict[str, Any]]:
     """The data to train on, not yet read, and what the run should remember of where they came from."""
-    from pointvae.data.dataset import Shapes, load_dataset
+    from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
 
     if isinstance(dataset, str | Path):
         dataset = load_dataset(dataset)
+    elif not isinstance(dataset, ShapeDataset | Shapes):
+        from pointvae.data.objects import from_objects
+
+        dataset = from_objects(dataset)
     if isinstance(dataset, Shapes):
         facts = {"name": "shapes in memory", "licence": "unknown"}
         return dataset, {"dataset": facts, "preparation": {}, "classes": list(dataset.classes)}

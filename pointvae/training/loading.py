@@ -34,6 +34,7 @@ class TrainingShapes:
         labels: the index of each shape's class [n]; None where there are no classes.
         take: the clouds at some rows, sorted [k] -> [k, N, 3].
         batches: the batches of a process, from the order, its rank, the number of processes and shapes a batch.
+        names: the names of the shapes at some rows, sorted.
     """
 
     rows: tuple[int, ...]
@@ -41,6 +42,7 @@ class TrainingShapes:
     labels: npt.NDArray[np.int64] | None
     take: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]
     batches: Callable[[Order, int, int, int], Batches]
+    names: Callable[[npt.NDArray[Any]], list[str]]
 
     def __len__(self) -> int:
         return sum(self.rows)
@@ -79,7 +81,7 @@ def training_shapes(dataset: ShapeDataset | Shapes, loading: Loading, devices: s
         )
 
     labels = shards.labels() if dataset.classes else None
-    return TrainingShapes(shards.rows, shards.points, labels, shards.take, batches)
+    return TrainingShapes(shards.rows, shards.points, labels, shards.take, batches, shards.names)
 
 
 def _in_memory(shapes: Shapes, rows: tuple[int, ...]) -> TrainingShapes:
@@ -88,7 +90,10 @@ def _in_memory(shapes: Shapes, rows: tuple[int, ...]) -> TrainingShapes:
     def batches(order: Order, rank: int, world_size: int, share: int) -> Batches:
         return from_memory(points, order, rank, world_size, share)
 
-    return TrainingShapes(rows, points.shape[1], shapes.labels, lambda chosen: points[chosen], batches)
+    def names(chosen: npt.NDArray[Any]) -> list[str]:
+        return [shapes.names[row] for row in chosen]
+
+    return TrainingShapes(rows, points.shape[1], shapes.labels, lambda chosen: points[chosen], batches, names)
 
 
 def _check_finite(shapes: Shapes, block: int = 1024) -> None:

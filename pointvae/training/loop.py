@@ -25,6 +25,7 @@ from pointvae.training.run_folder import write_config, write_model_card
 from pointvae.version import __version__
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from lightning.pytorch import Callback, Trainer
     from torch import Tensor
     from torch.utils.data import DataLoader
@@ -113,6 +114,7 @@ def train(
     resume: bool,
     progress: bool,
     checkpoint_every: int = CHECKPOINT_EVERY,
+    names: Callable[[npt.NDArray[Any]], list[str]] | None = None,
 ) -> Run:
     """Train a module's model and write its run folder, which `check_folder` has found fit.
 
@@ -126,10 +128,11 @@ def train(
         resume: go on from the run folder's last checkpoint, if it has one.
         progress: show a bar on stderr.
         checkpoint_every: steps between two checkpoints within an epoch; 0 for none but at its end.
+        names: the names of the shapes at some rows of the set, where they have any.
 
     Raises:
-        InputError: Lightning refuses the machine's settings, and nothing was written; or a shard could no longer be
-            read, and the last checkpoint stands.
+        InputError: Lightning refuses the machine's settings, and nothing was written; or a term or a gradient is no
+            longer finite, or a shard could no longer be read, and the last checkpoint stands.
         KeyboardInterrupt: on Ctrl-C, SIGTERM or SIGUSR1, after the step and its checkpoint, with how to go on.
         ConnectionAbortedError: another process of the training ended.
     """
@@ -162,6 +165,12 @@ def train(
             if checkpoints.stop.received not in (None, SIGINT):
                 told = f"{told}, by {checkpoints.stop.received.name}"
             raise KeyboardInterrupt(f"{told}; {_way_on(checkpoints)}") from None
+        except NotFiniteError as error:
+            told = described(error, batches, names)
+            raise InputError(
+                f"{told}; the weights were not changed by it; look at these shapes, or train again with a lower "
+                f"--learning_rate than {config['learning_rate']}: {_kept(checkpoints)}"
+            ) from None
         except RuntimeError as error:
             if not is_lost_process(error):
                 raise
@@ -176,6 +185,12 @@ def train(
         save_pretrained(model, run, whole)
         write_model_card(run, {"model_class": type(model).__name__, "model": model.config, **whole}, metrics)
     return Run(run, model, metrics)
+
+
+def _kept(checkpoints: Checkpoints) -> str:
+    return (
+        f"the checkpoint after step {checkpoints.step} stands" if checkpoints.step else "there is no checkpoint yet"
+    )
 
 
 def _way_on(checkpoints: Checkpoints) -> str:

@@ -21,6 +21,7 @@ from pointvae.objectives.pairs import PairObjective
 from pointvae.objectives.self_consistency import decoded
 from pointvae.randomness import generator_for
 from pointvae.training.means import EpochMeans
+from pointvae.training.not_finite import FiniteGuard
 from pointvae.transforms import Compose, default_transforms
 
 TRAIN, VALIDATE = 0, 1  # keep the random streams of the two apart
@@ -57,6 +58,7 @@ class TrainingModule(pl.LightningModule):
         self.gap_transform = Compose(own)
         self.latest: dict[str, Tensor] = {}
         self.means = EpochMeans()
+        self.finite = FiniteGuard()
         self.kl_per_dimension = torch.zeros(model.latent_dim)
         self._held: list[dict[str, Tensor]] = []
 
@@ -95,6 +97,7 @@ class TrainingModule(pl.LightningModule):
         with global_batch():
             clouds = self.clouds(batch, generator)
             terms = self.objective(self.model, clouds, generator=generator, step=step)
+        self.finite.note_terms(terms, step, self.current_epoch, index)
         loss = reduce_terms(terms)
         self.latest = {"loss": loss.detach()} | {n: t.value.detach().mean() for n, t in terms.items()}
         told = {f"train/{name}": value for name, value in self.latest.items()}
@@ -102,12 +105,18 @@ class TrainingModule(pl.LightningModule):
         self.means.add(told, size)
         return loss
 
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Stop before weights are changed by what is not finite."""
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        self.finite.note_gradient([] if scaled else self.model.parameters())
+
     def on_train_epoch_end(self) -> None:
         """Start the next epoch's means, now that the callbacks have read this one's."""
         self.means.reset()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the means of the epoch so far."""
+        """Keep the means of the epoch so far; no checkpoint is made of what is not finite."""
+        self.finite.look()
         checkpoint["means"] = self.means.state_dict(self.trainer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from pointvae import InputError, prepare
@@ -228,3 +229,20 @@ def test_a_run_goes_on_with_another_number_of_processes(place):
     assert then.returncode == 0, said
     assert json.loads(out)["epochs"] == 3
     assert len((place / "more" / "metrics.csv").read_text().splitlines()) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_asked_of_one_process_both_stop_after_the_same_step_with_a_checkpoint(place, rank, number):
+    run = place / f"stopped-{rank}-{number.name}"
+    (main,) = by_lightning(run, 8, "--epochs", "10000", "--checkpoint_every", "0")
+    while not (run / "metrics.csv").is_file() or len((run / "metrics.csv").read_text().splitlines()) < 3:
+        assert main.poll() is None, main.communicate()
+        time.sleep(0.2)
+    os.kill(main.pid if rank == 0 else children(main.pid)[0], number)
+    _, said = main.communicate(timeout=60)
+    assert main.returncode == 2 and "Traceback" not in said, said
+    step = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert f"--resume goes on from the last checkpoint, after step {step}" in said.splitlines()[-1]
