@@ -1,18 +1,24 @@
-"""Make quickstart.ipynb from quickstart.py, whose cells are parted by lines that start with `# %%`.
+"""Make every NAME.ipynb here from NAME.py, whose cells are parted by lines that start with `# %%`.
 
-    python notebooks/build.py
+    python notebooks/build.py               # the notebooks, as committed: without outputs
+    python notebooks/build.py --execute     # also run each, and keep it with what it shows in build/notebooks/
 
-The notebook is committed without outputs; the tests compare the two and run it.
+The tests compare scripts and notebooks and run them; `make docs` shows what build/notebooks/ holds.
 """
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
-import nbformat
-
 HERE = Path(__file__).parent
+EXECUTED = HERE.parent / "build" / "notebooks"
 MARK = "# %%"
+
+
+def scripts() -> list[Path]:
+    """The scripts that notebooks are made of, in alphabetical order."""
+    return sorted(script for script in HERE.glob("*.py") if script.name != Path(__file__).name)
 
 
 def cells(text: str) -> list[tuple[str, str]]:
@@ -35,6 +41,8 @@ def cells(text: str) -> list[tuple[str, str]]:
 
 def notebook(text: str) -> str:
     """The notebook's file for a percent script; equal scripts give equal files."""
+    import nbformat
+
     made = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
     built = nbformat.v4.new_notebook(
         cells=[made[kind](source, id=f"cell-{i:02d}") for i, (kind, source) in enumerate(cells(text))],
@@ -47,6 +55,27 @@ def notebook(text: str) -> str:
     return nbformat.writes(built) + "\n"
 
 
+def execute(name: str) -> None:
+    """Run a notebook in build/notebooks/ and keep it there with its outputs."""
+    import nbclient
+    import nbformat
+
+    EXECUTED.mkdir(parents=True, exist_ok=True)
+    read = nbformat.read(HERE / f"{name}.ipynb", as_version=4)
+    nbclient.NotebookClient(
+        read, timeout=900, kernel_name="python3", resources={"metadata": {"path": EXECUTED}}
+    ).execute()
+    nbformat.write(read, EXECUTED / f"{name}.ipynb")
+
+
 if __name__ == "__main__":
-    script = HERE / "quickstart.py"
-    script.with_suffix(".ipynb").write_text(notebook(script.read_text(encoding="utf-8")), encoding="utf-8")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--execute", action="store_true")
+    parser.add_argument("names", nargs="*", help="only these, by the names of their scripts")
+    arguments = parser.parse_args()
+    for script in scripts():
+        if arguments.names and script.stem not in arguments.names:
+            continue
+        script.with_suffix(".ipynb").write_text(notebook(script.read_text(encoding="utf-8")), encoding="utf-8")
+        if arguments.execute:
+            execute(script.stem)
