@@ -48,6 +48,11 @@ def run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
         if verb not in verbs:
             raise InputError(f"unknown verb {verb!r}{near(verb, verbs)}; see `pointvae --help`")
         return _run_verb(verb, verbs[verb], list(argv[1:]))
+        if verb == "completion" and argv[1:] in (["bash"], ["zsh"], ["fish"]):
+            from pointvae.completion import completion  # without the parser, which loads torch: shells do not wait
+
+            sys.stdout.write(completion(argv[1], verbs))
+            return 0
     except InputError as error:
         return _fail(verb, str(error))
     except KeyboardInterrupt as error:
@@ -84,7 +89,7 @@ def _run_verb(name: str, verb: Verb, argv: list[str]) -> int:
         from pointvae.present import present
 
         present(name, result)
-    return 0
+    return 0 if result.get("well", True) else 1
 
 
 def make(name: str, verb: Verb, argv: Sequence[str]) -> tuple[dict[str, Any], bool]:

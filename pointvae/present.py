@@ -16,6 +16,9 @@ FEW = 4  # runs whose figures stand side by side in a terminal
 def present(verb: str, result: Mapping[str, Any]) -> None:
     """Show a verb's result."""
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    if verb == "doctor":
+        _examination(console, result)
+        return
     if verb == "inspect":
         console.print(_splits(result))
     elif verb == "probe":
@@ -75,6 +78,19 @@ def present(verb: str, result: Mapping[str, Any]) -> None:
             console.print(f"{name}: {value}", markup=False)
     for hint in result.get("hints", ()):
         console.print(f"hint: {hint}", markup=False)
+
+
+def _examination(console: Console, result: Mapping[str, Any]) -> None:
+    """What the doctor found, a line each; how to mend it beneath, and the verdict last."""
+    marks = {"ok": " ", "hint": "?", "fault": "!"}
+    for title, findings in result["sections"].items():
+        console.print(title, style="bold")
+        width = max((len(name) for name in findings), default=0)
+        for name, found in findings.items():
+            console.print(f"{marks[found['state']]} {name:<{width}}  {found['value']}")
+            if found["mend"]:
+                console.print(f"  {'':<{width}}  -> {found['mend']}")
+    console.print(f"{result['verdict']} ({result['seconds']:.0f} seconds)", style="bold")
 
 
 def _datasets(result: Mapping[str, Any]) -> Table:
