@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,17 +79,45 @@ def view(
     return {"shapes": len(names), "names": names}
 
 
+INSTEAD = "`pointvae reconstruct RUN INPUT out.html` draws into a page for any browser, and out.png a picture"
+
+
 def check_screen() -> None:
-    """Refuse a machine without a screen before open3d tries it.
+    """Refuse a machine without a screen; open3d would draw for nobody, and wait for ever.
 
     Raises:
-        InputError: neither X nor Wayland is there.
+        InputError: neither X nor Wayland is there, or nobody answers.
     """
-    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise InputError(
-            "no screen: neither DISPLAY nor WAYLAND_DISPLAY is set; `pointvae reconstruct RUN INPUT out.html` draws "
-            "into a page for any browser, and out.png a picture"
-        )
+    if not sys.platform.startswith("linux"):
+        return
+    display, wayland = os.environ.get("DISPLAY"), os.environ.get("WAYLAND_DISPLAY")
+    if not (display or wayland):
+        raise InputError(f"no screen: neither DISPLAY nor WAYLAND_DISPLAY is set; {INSTEAD}")
+    if wayland and (Path(os.environ.get("XDG_RUNTIME_DIR", "/")) / wayland).is_socket():
+        return
+    if not (display and _answers(display)):
+        told = f"DISPLAY={display}" if display else f"WAYLAND_DISPLAY={wayland}"
+        raise InputError(f"no screen: nobody answers at {told}; {INSTEAD}")
+
+
+def _answers(display: str) -> bool:
+    """Whether an X server takes calls at ``[HOST]:NUMBER[.SCREEN]``, by its socket here or its port elsewhere."""
+    host, _, rest = display.rpartition(":")
+    number = rest.partition(".")[0]
+    if not number.isdigit():
+        return False
+    path = f"/tmp/.X11-unix/X{number}"
+    try:
+        if host not in ("", "unix"):
+            with socket.create_connection((host, 6000 + int(number)), timeout=5):
+                return True
+        for address in (path, f"\0{path}"):  # a file, or a name of Linux's own
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(address)
+                return True
+    except (OSError, OverflowError):
+        pass
+    return False
 
 
 def open_window(open3d: Any, shown: list[Shown], title: str = "pointvae") -> Any:
@@ -107,7 +137,7 @@ def open_window(open3d: Any, shown: list[Shown], title: str = "pointvae") -> Any
         raise InputError(
             f"the screen {os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY') or ''} gives no window with "
             "OpenGL (through ssh, or in a container, that is usual; on Debian or Ubuntu: apt-get install libgl1 "
-            "libgl1-mesa-dri); `pointvae reconstruct RUN INPUT out.html` draws into a page for any browser"
+            f"libgl1-mesa-dri); {INSTEAD}"
         )
     for one in shown:
         window.add_geometry(_drawable(open3d, one))
