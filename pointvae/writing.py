@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -11,6 +12,13 @@ from pathlib import Path
 
 from pointvae.errors import InputError
 from pointvae.places import is_remote, place, put
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -65,6 +73,37 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Refuse a folder that another process is writing into, and keep others out until the block ends.
+
+    The system frees the folder when a process ends, however it ends, and nothing of it stands in the folder. A store
+    behind a URL cannot be kept for one's own, nor a file system or a system without such locks.
+
+    Args:
+        folder: the folder; it must be there.
+
+    Raises:
+        InputError: another process is at it.
+    """
+    if is_remote(folder) or fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{folder}: another process is writing into it; wait until it has ended, or choose another folder"
+            ) from None
+        except OSError:
+            logger.debug("%s: its file system has no locks", folder)
+        yield
+    finally:
+        os.close(handle)
 
 
 def output_folder(place: str | Path) -> Path:

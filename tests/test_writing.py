@@ -1,9 +1,14 @@
 """Files and folders appear whole or not at all."""
 
+import errno
+import subprocess
+import sys
+
 import pytest
 
+from pointvae import writing
 from pointvae.errors import InputError
-from pointvae.writing import whole_file, whole_folder
+from pointvae.writing import sole_writer, whole_file, whole_folder
 
 
 def fail_within(place, write):
@@ -63,4 +68,43 @@ def test_a_folder_is_no_file_and_a_file_holds_nothing(tmp_path):
     with pytest.raises(InputError, match="lies beneath a file"), whole_file(tmp_path / "a" / "b"):
         pass
     with pytest.raises(InputError, match="exists already"), whole_folder(tmp_path / "a"):
+        pass
+
+
+def test_a_folder_has_one_writer_at_a_time_and_is_free_again_after_it(tmp_path):
+    with sole_writer(tmp_path):
+        with pytest.raises(InputError, match="another process is writing into it"), sole_writer(tmp_path):
+            pytest.fail("two writers")
+        with sole_writer(make(tmp_path / "other")):
+            pass
+    with sole_writer(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def make(folder):
+    folder.mkdir()
+    return folder
+
+
+def test_a_writer_that_is_killed_leaves_the_folder_free(tmp_path):
+    code = "import sys, time\nfrom pathlib import Path\nfrom pointvae.writing import sole_writer\n"
+    code += "with sole_writer(Path(sys.argv[1])):\n    print('in', flush=True)\n    time.sleep(60)\n"
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "in\n"
+        with pytest.raises(InputError), sole_writer(tmp_path):
+            pytest.fail("two writers")
+        other.kill()
+    with sole_writer(tmp_path):
+        pass
+
+
+def test_a_file_system_without_locks_is_no_hindrance(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(writing.fcntl, "flock", refuse)
+    with sole_writer(tmp_path):
+        pass
+    monkeypatch.setattr(writing, "fcntl", None)
+    with sole_writer(tmp_path):
         pass

@@ -20,6 +20,7 @@ from pointvae.engines import Serial, open_engine
 from pointvae.errors import InputError
 from pointvae.places import place
 from pointvae.progress import show
+from pointvae.writing import sole_writer
 
 FORMAT = 1
 """Raised when the same recipe would give other bytes."""
@@ -133,14 +134,17 @@ def prepare(
             return _summary(folder, card, already=True, kept=len(plan), started=started)
         with open_engine(engine, jobs) as cluster:
             created = start(folder, recipe)
-            try:
-                used = cluster if opened.parallel else Serial()  # arrays lie in this process
-                written = build(folder, opened, plan, settings, used, limits=limits, strict=strict, progress=progress)
-                facts = _facts(opened, plan, written, settings, recipe)
-            except InputError:
-                remove(folder, (shard.file for shard in plan), created)
-                raise
-    finish(folder, facts)
+            with sole_writer(folder):
+                try:
+                    used = cluster if opened.parallel else Serial()  # arrays lie in this process
+                    written = build(
+                        folder, opened, plan, settings, used, limits=limits, strict=strict, progress=progress
+                    )
+                    facts = _facts(opened, plan, written, settings, recipe)
+                except InputError:
+                    remove(folder, (shard.file for shard in plan), created)
+                    raise
+                finish(folder, facts)
     _remember(opened, dataset)
     show(_lines(facts["skipped"]), progress)
     return _summary(folder, facts, already=False, kept=sum(shard.kept for shard in written), started=started)

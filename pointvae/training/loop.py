@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from errno import ECONNABORTED
 from pathlib import Path
@@ -23,6 +23,7 @@ from pointvae.training.loggers import logger_names, logging_to
 from pointvae.training.not_finite import NotFiniteError, described
 from pointvae.training.run_folder import write_config, write_model_card
 from pointvae.version import __version__
+from pointvae.writing import sole_writer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -153,38 +154,40 @@ def train(
         compile_decoder(module.model)
     if is_main_process():
         run.mkdir(parents=True, exist_ok=True)
-        write_config(run, config, command)
-    batches, held = loaders(trainer.global_rank, trainer.world_size)
-    with _quiet(), logging_to(trainer, logger_names(config["logger"]), run, config):
-        try:
-            trainer.fit(module, batches, held, ckpt_path=kept and str(kept), weights_only=True)
-        except SystemExit:  # Lightning's answer to Ctrl-C
-            if not trainer.interrupted:
-                raise
-            told = f"interrupted in epoch {trainer.current_epoch + 1} of {config['epochs']}"
-            if checkpoints.stop.received not in (None, SIGINT):
-                told = f"{told}, by {checkpoints.stop.received.name}"
-            raise KeyboardInterrupt(f"{told}; {_way_on(checkpoints)}") from None
-        except NotFiniteError as error:
-            told = described(error, batches, names)
-            raise InputError(
-                f"{told}; the weights were not changed by it; look at these shapes, or train again with a lower "
-                f"--learning_rate than {config['learning_rate']}: {_kept(checkpoints)}"
-            ) from None
-        except RuntimeError as error:
-            if not is_lost_process(error):
-                raise
-            ended = f"another of its {trainer.world_size} processes ended, and this one with it"
-            raise ConnectionAbortedError(ECONNABORTED, f"{ended}; {_way_on(checkpoints)}", str(run)) from error
-        finally:
-            checkpoints.stop.release()
-    model = module.model.eval()
-    metrics = last_metrics(run)
-    if trainer.is_global_zero:
-        whole = {**facts, "version": __version__, "metrics": metrics}
-        save_pretrained(model, run, whole)
-        write_model_card(run, {"model_class": type(model).__name__, "model": model.config, **whole}, metrics)
-    return Run(run, model, metrics)
+    with sole_writer(run) if is_main_process() else nullcontext():
+        if is_main_process():
+            write_config(run, config, command)
+        batches, held = loaders(trainer.global_rank, trainer.world_size)
+        with _quiet(), logging_to(trainer, logger_names(config["logger"]), run, config):
+            try:
+                trainer.fit(module, batches, held, ckpt_path=kept and str(kept), weights_only=True)
+            except SystemExit:  # Lightning's answer to Ctrl-C
+                if not trainer.interrupted:
+                    raise
+                told = f"interrupted in epoch {trainer.current_epoch + 1} of {config['epochs']}"
+                if checkpoints.stop.received not in (None, SIGINT):
+                    told = f"{told}, by {checkpoints.stop.received.name}"
+                raise KeyboardInterrupt(f"{told}; {_way_on(checkpoints)}") from None
+            except NotFiniteError as error:
+                told = described(error, batches, names)
+                raise InputError(
+                    f"{told}; the weights were not changed by it; look at these shapes, or train again with a lower "
+                    f"--learning_rate than {config['learning_rate']}: {_kept(checkpoints)}"
+                ) from None
+            except RuntimeError as error:
+                if not is_lost_process(error):
+                    raise
+                ended = f"another of its {trainer.world_size} processes ended, and this one with it"
+                raise ConnectionAbortedError(ECONNABORTED, f"{ended}; {_way_on(checkpoints)}", str(run)) from error
+            finally:
+                checkpoints.stop.release()
+        model = module.model.eval()
+        metrics = last_metrics(run)
+        if trainer.is_global_zero:
+            whole = {**facts, "version": __version__, "metrics": metrics}
+            save_pretrained(model, run, whole)
+            write_model_card(run, {"model_class": type(model).__name__, "model": model.config, **whole}, metrics)
+        return Run(run, model, metrics)
 
 
 def _kept(checkpoints: Checkpoints) -> str:

@@ -148,3 +148,21 @@ def test_a_damaged_shard_is_made_anew_by_the_same_command(boxes, tmp_path, damag
     summary = prepare(boxes, tmp_path / "out", points=64, shard_size=4)
     assert (summary["already_prepared"], summary["shards_kept"]) == (False, 5)
     assert folder_bytes(tmp_path / "out") == before
+
+
+def test_two_preparations_into_one_folder_are_refused_and_the_first_ends_well(boxes, tmp_path, monkeypatch):
+    module = sys.modules["pointvae.data.prepare"]
+    real, refused = module.build, []
+
+    def meanwhile(*arguments, **settings):
+        if not refused:
+            refused.append(1)
+            with pytest.raises(InputError, match="another process is writing into it"):
+                prepare(boxes, tmp_path / "set", points=64)
+        return real(*arguments, **settings)
+
+    monkeypatch.setattr(module, "build", meanwhile)
+    prepare(boxes, tmp_path / "set", points=64)
+    monkeypatch.undo()
+    prepare(boxes, tmp_path / "alone", points=64)
+    assert refused and folder_bytes(tmp_path / "set") == folder_bytes(tmp_path / "alone")

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from pointvae import Consistency
+from pointvae import Consistency, InputError
 from pointvae.training.module import TrainingModule
 from tests.training.test_resume_steps import STEPS, cut, folder, lanes, whole  # noqa: F401
 from tests.training.test_streaming import figures, train, weights
@@ -62,3 +62,24 @@ def test_a_second_signal_stops_at_once(folder, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt, match="starts anew: there is no checkpoint yet"):
         train(folder, tmp_path / "run", checkpoint_every=0)
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_two_trainings_into_one_run_folder_are_refused_and_the_first_goes_on(
+    folder,
+    whole,
+    tmp_path,
+    monkeypatch,
+):
+    real = TrainingModule.training_step
+    refused = []
+
+    def meanwhile(self, batch, index):
+        if self.global_step == STEPS + 1 and not refused:
+            refused.append(pytest.raises(InputError, match="another process is writing into it"))
+            with refused[0]:
+                train(folder, tmp_path / "run", Consistency(), resume=True)
+        return real(self, batch, index)
+
+    monkeypatch.setattr(TrainingModule, "training_step", meanwhile)
+    train(folder, tmp_path / "run", Consistency())
+    assert refused and weights(tmp_path / "run") == weights(whole)
