@@ -143,6 +143,8 @@ for who, colour in (("trained", "#b8434a"), ("untrained", "0.5")):
     axes.plot(found["radii"], noise, "o:", color=colour, label=f"{who}, random moves")
 axes.set(xlabel="radius (unit-sphere lengths)", ylabel="way of the code (spreads of all codes)", ylim=(0, None))
 legend = axes.legend(frameon=False, fontsize=8)
+for row in found["subjects"]["trained"]["linf"]["kl"]:
+    print(f"radius {row['radius']:<6g} way {row['way_in_spreads']:.2f} noise {row['noise']['way_in_spreads']:.3f}")
 
 # %% [markdown]
 # The way is told in spreads: one is how far shapes' codes lie from their common mean, on average. The attacked clouds

@@ -13,7 +13,7 @@ from pointvae.command import make
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-TEXTS = [*PAGES, ROOT / "notebooks" / "quickstart.py"]
+TEXTS = [*PAGES, *(path for path in sorted((ROOT / "notebooks").glob("*.py")) if path.name != "build.py")]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUNNABLE = re.compile(r"^<!-- runnable -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -33,7 +33,7 @@ def commands(text: str) -> list[list[str]]:
         if words[:1] == ["pointvae"]:
             end = next((i for i, word in enumerate(words) if word in ("|", ">", "&&", ";")), len(words))
             found.append(words[1:end])
-    return [words for words in found if words and words[0] != "VERB" and "…" not in words]
+    return [words for words in found if words and not words[0].startswith(("VERB", "--")) and "…" not in words]
 
 
 def anchors(text: str) -> set[str]:
@@ -51,6 +51,46 @@ def test_a_command_on_a_page_parses(page, words, monkeypatch):
     assert words[0] in VERBS, f"{page}: `pointvae {shlex.join(words)}`: there is no such verb"
     if len(words) > 1 and words[1:] != ["--help"]:
         make(words[0], VERBS[words[0]], words[1:])
+
+
+def other_commands(text: str) -> list[str]:
+    """The lines of shell blocks that begin with make or python."""
+    shell = "\n".join(body for kind, body in FENCE.findall(text) if kind in ("sh", "shell", "bash", "console"))
+    return [line for line in shell.splitlines() if line.split()[:1] in (["make"], ["python"])]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_what_make_and_python_are_asked_for_on_a_page_is_there(page):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for line in other_commands(page.read_text(encoding="utf-8")):
+        program, *words = shlex.split(line, comments=True)
+        if program == "make":
+            assert set(words) <= targets, f"{name(page)}: {line}"
+        elif words[0] not in ("-m", "-c"):
+            assert (ROOT / words[0]).is_file() or "/" not in words[0], f"{name(page)}: {line}"
+
+
+def test_every_page_has_a_place_in_the_sites_navigation():
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    shown = re.findall(r"(\S+\.md)$", nav, re.MULTILINE)
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    tutorials = [f"tutorials/{path.stem}.md" for path in (ROOT / "notebooks").glob("*.ipynb")]
+    assert set(pages + tutorials) - set(shown) == set(), "name them in mkdocs.yml, under nav"
+    assert len(shown) == len(set(shown))
+
+
+def test_every_page_is_in_the_list_of_pages():
+    listed = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"]({page.name})" in listed, f"docs/README.md does not list {page.name}"
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        assert f"](../notebooks/{notebook.name})" in listed, f"docs/README.md does not list {notebook.name}"
+
+
+def test_every_table_of_results_is_told_with_its_command():
+    told = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    for table in (ROOT / "results").glob("*.csv"):
+        assert f"](../results/{table.name})" in told, f"docs/results.md does not tell of {table.name}"
 
 
 def test_every_verb_is_shown_on_a_page():

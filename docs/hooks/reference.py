@@ -28,12 +28,16 @@ def python() -> str:
             continue
         module = getattr(pointvae, name).__module__
         grouped[GROUPS.get(module.split(".")[1], OTHER)].append(name)
-    lines = ["# Python", "", "Everything that `import pointvae` gives. Clouds are tensors `[batch, points, 3]`, z up."]
+    lines = [
+        "# Python",
+        "",
+        "What `import pointvae` gives. Clouds are tensors `[batch, points, 3]`, z up.",
+    ]
     for title, members in grouped.items():
         lines += ["", f"## {title}"] if members else []
         for name in members:
             value = getattr(pointvae, name)
-            lines += ["", f"::: {value.__module__}.{name}"]
+            lines += ["", f"::: {value.__module__}.{name}", "    options:", f"      heading: pointvae.{name}"]
     return "\n".join(lines) + "\n"
 
 
@@ -55,7 +59,12 @@ def registries() -> str:
     lines += _named("Probe protocols", [(name, _settings(one)) for name, one in PROTOCOLS.items()])
     lines += _named("Parts of an evaluation", [(name, _first(one)) for name, one in PARTS.items()])
     lines += _named("Named sets", [(name, f"{one.title}; {one.licence}") for name, one in SETS.items()])
-    lines += ["", "## Files that are read", "", ", ".join(f"`{suffix}`" for suffix in sorted({*READERS, *CLOUDS})) + "."]
+    lines += [
+        "",
+        "## Files that are read",
+        "",
+        ", ".join(f"`{suffix}`" for suffix in sorted({*READERS, *CLOUDS})) + ".",
+    ]
     lines += ["", "## Procedural categories", "", ", ".join(CATEGORIES) + "."]
     return "\n".join(lines) + "\n"
 
@@ -69,7 +78,7 @@ def commands() -> str:
         "# Commands",
         "",
         "Read off the commands' own signatures. `pointvae VERB --help` shows the same in a shell, and",
-        "`--model.help CLASS`, `--objective.help CLASS` the settings of a part. Exit code 0; 2 for bad input, told in",
+        "`--model.help CLASS`, `--objective.help CLASS` the settings of a part. Exit code 0; 2 for bad input, in",
         "one line; every command takes `--json`, which prints the result on stdout as one JSON object.",
     ]
     for name, verb in VERBS.items():
@@ -84,7 +93,9 @@ def commands() -> str:
             lines += [f"| `{a.dest}` | {_words(a.help)} |" for a in given]
         if options:
             lines += ["", "| option | default | |", "|---|---|---|"]
-            lines += [f"| `{a.option_strings[-1]}`{_choices(a)} | {_default(a)} | {_words(a.help)} |" for a in options]
+            lines += [
+                f"| `{a.option_strings[-1]}`{_choices(a)} | {_default(a)} | {_words(a.help)} |" for a in options
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -111,12 +122,26 @@ def _parts(title: str, registry: Any) -> list[str]:
     lines = ["", f"## {title}"]
     for name in registry.names():
         cls = registry.entries[name].cls
-        lines += ["", f"`{name}`", "", f"::: {cls.__module__}.{cls.__name__}", "    options:", "      heading_level: 3"]
+        lines += [
+            "",
+            f"`{name}`",
+            "",
+            f"::: {cls.__module__}.{cls.__name__}",
+            "    options:",
+            "      heading_level: 3",
+        ]
     return lines
 
 
 def _named(title: str, rows: Iterable[tuple[str, str]]) -> list[str]:
-    return ["", f"## {title}", "", "| name | |", "|---|---|", *(f"| `{name}` | {_words(what)} |" for name, what in rows)]
+    return [
+        "",
+        f"## {title}",
+        "",
+        "| name | |",
+        "|---|---|",
+        *(f"| `{name}` | {_words(what)} |" for name, what in rows),
+    ]
 
 
 def _first(value: Any) -> str:

@@ -21,12 +21,14 @@ def page(name: str) -> str:
     lines = [
         f"# results/{name}.csv",
         "",
-        f"{len(rows)} rows, as committed. [Which command makes them](../results.md), and on which page they are read.",
+        f"{len(rows)} rows, as committed. [Which command makes them](../results.md), and where they are read.",
+        "",
+        '<div class="rows" markdown>',
         "",
         "| " + " | ".join(head) + " |",
         "|" + "---|" * len(head),
     ]
-    return "\n".join([*lines, *("| " + " | ".join(map(_cell, row)) + " |" for row in rows)]) + "\n"
+    return "\n".join([*lines, *("| " + " | ".join(map(_cell, row)) + " |" for row in rows), "", "</div>"]) + "\n"
 
 
 def _cell(value: str) -> str:

@@ -12,11 +12,12 @@ from typing import Any
 
 import places
 import reference
-import results
 import tutorials
 from dialect import for_the_site
 from mkdocs.structure.files import File, Files
 from places import PAGES, ROOT, links, relinked
+
+import results
 
 _sources: dict[str, str] = {}  # page on the site -> the file of the repository that it shows
 
@@ -57,7 +58,11 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> 
 def _linked(files: Files) -> set[str]:
     """Everything on the site that the repository's pages link to."""
     by_path = {file.src_uri: file for file in files}
-    return {places.on_site(link) for path, source in _sources.items() for link in links(by_path[path].content_string, source)}
+    return {
+        places.on_site(link)
+        for path, source in _sources.items()
+        for link in links(by_path[path].content_string, source)
+    }
 
 
 def _file(source: str) -> str:
