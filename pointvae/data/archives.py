@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
+import gzip
+import io
 import lzma
 import shutil
 import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from pointvae.errors import InputError
 
@@ -58,6 +61,9 @@ class Limits:
 
 
 LIMITS = Limits()
+
+LONGEST_HEADER = 4 << 20
+"""Bytes that the headers of one member of a .tar may take: names and attributes."""
 
 
 def is_archive(path: Path) -> bool:
@@ -152,7 +158,7 @@ def _unzip(path: Path, target: Path, suffixes: tuple[str, ...], limits: Limits) 
 
 
 def _untar(path: Path, target: Path, suffixes: tuple[str, ...], limits: Limits) -> None:
-    with tarfile.open(path, "r:*") as archive:
+    with _decompressed(path) as stream, tarfile.open(fileobj=_Bounded(path, stream), mode="r:") as archive:
         size = 0
         for count, info in enumerate(archive, start=1):
             inside = _safe(path, info.name)
@@ -164,10 +170,61 @@ def _untar(path: Path, target: Path, suffixes: tuple[str, ...], limits: Limits) 
                 raise InputError(f"{path}: member {info.name} is a link or a device; pack plain files only")
             if _wanted(inside, suffixes):
                 check_room(path, target, info.size)
-                stream = archive.extractfile(info)
-                if stream is not None:
-                    with stream:
-                        copy_member(path, stream, target / inside, info.size)
+                member = archive.extractfile(info)
+                if member is not None:
+                    with member:
+                        copy_member(path, member, target / inside, info.size)
+
+
+MAGIC: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+    b"": lambda path: path.open("rb"),
+}
+"""What the files of each way to compress begin with, and what opens them; the last is true of all."""
+
+
+def _decompressed(path: Path) -> IO[bytes]:
+    with path.open("rb") as stream:
+        head = stream.read(8)
+    found: IO[bytes] = next(opener for magic, opener in MAGIC.items() if head.startswith(magic))(path)
+    return found
+
+
+class _Bounded(io.BufferedIOBase):
+    """The bytes of a tar, never many at a time: tarfile reads headers whole, however long they say they are."""
+
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self._path, self._stream = path, stream
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes.
+
+        Raises:
+            InputError: a header asks for more than any name takes.
+        """
+        if size is None or size < 0 or size > LONGEST_HEADER:
+            raise InputError(
+                f"{self._path}: the archive has a header of more than {LONGEST_HEADER:,} bytes; pack it anew"
+            )
+        return self._stream.read(size)
+
+    def seek(self, place: int, whence: int = 0, /) -> int:
+        """Go to a place."""
+        return self._stream.seek(place, whence)
+
+    def tell(self) -> int:
+        """The place."""
+        return self._stream.tell()
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
 
 
 def _safe(path: Path, name: str) -> PurePosixPath:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pointvae.data.child import GIB, Arrays
+from pointvae.data.isolation import Limits, shared
 from pointvae.data.sampling import Geometry
 from pointvae.data.source import SPLITS, Item, Source, SourceOptions, draw_split, fingerprint
 from pointvae.errors import InputError
 
 H5_SUFFIXES = (".h5", ".hdf5")
+
+SWOLLEN = 16
+"""How many times the size of a file its arrays may take in memory, if that is more than `Limits` has."""
+
+SLOWEST = 4 << 20
+"""Bytes of a file that are read in a second at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,15 +45,7 @@ def open_npz(path: Path, options: SourceOptions) -> Source:
     Raises:
         InputError: not an .npz, arrays of Python objects, a missing array, or one of the wrong shape or type.
     """
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{path}: cannot be read as .npz (it is cut short or not one); save it with numpy.savez")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read as .npz ({error}); save it anew with numpy.savez") from error
-    except ValueError as error:
-        raise InputError(f"{path}: holds arrays of Python objects, which are never loaded; save numbers") from error
+    arrays = _apart(path, _load_npz)
     classes = _classes(path, arrays)
     found = [split for split in SPLITS if f"{split}_points" in arrays]
     if found:
@@ -87,13 +86,7 @@ def gather_h5(files: Mapping[str, Path], name: str, classes: list[str] | None, o
 
 
 def _read_h5(path: Path) -> Block:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            arrays = {name: np.asarray(file[name]) for name in ("data", "label") if name in file}
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read as HDF5 ({error}); fetch or save it anew") from error
+    arrays = _apart(path, _load_h5)
     if "data" not in arrays:
         raise InputError(f"{path}: has no array 'data'; name the clouds [n, N, 3] so, as PointNet's files do")
     renamed = {"points": arrays["data"]}
@@ -103,6 +96,81 @@ def _read_h5(path: Path) -> Block:
     split = {"val": "validation", "valid": "validation"}.get(words[-1], words[-1]) if words else None
     block = _block(str(path), renamed, "", split)
     return Block(block.where, split, block.points, block.labels, [f"{path.stem}/{n}" for n in block.names])
+
+
+def _apart(path: Path, load: Callable[[Path], Arrays]) -> Arrays:
+    """The arrays of a file, read in a process apart, which a file that lies may end, hang or swell.
+
+    Raises:
+        InputError: it cannot be read, or takes more than `Limits` or `SWOLLEN` times its size.
+    """
+    size = path.stat().st_size
+    plain = Limits()
+    limits = Limits(max(plain.seconds, size / SLOWEST), max(plain.memory, SWOLLEN * size / GIB))
+    found = shared(limits).arrays(functools.partial(load, path.absolute()))
+    if isinstance(found, str):
+        raise InputError(f"{path}: {found.partition(';')[0]}; fetch or save it anew")
+    return found
+
+
+def _load_npz(path: Path) -> Arrays:
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path}: cannot be read as .npz (it is cut short or not one); save it with numpy.savez")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: _plain(path, name, archive[name]) for name in archive.files}
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # of zipfile, zlib and numpy's parser of headers, of many kinds
+        if "pickle" in str(error):
+            raise InputError(
+                f"{path}: holds arrays of Python objects, which are never loaded; save numbers"
+            ) from error
+        raise InputError(
+            f"{path}: cannot be read as .npz ({_brief(error)}); save it anew with numpy.savez"
+        ) from error
+
+
+def _load_h5(path: Path) -> Arrays:
+    """The arrays ``data`` and ``label``, if they stand in the file itself: it may refer to any other file."""
+    import h5py
+
+    arrays: Arrays = {}
+    try:
+        with h5py.File(path, "r") as file:
+            for name in ("data", "label"):
+                link = file.get(name, getlink=True)
+                if link is None:
+                    continue
+                if not isinstance(link, h5py.HardLink):
+                    raise InputError(f"{path}: '{name}' is a link, which is not followed; store the array itself")
+                found = file[name]
+                if not isinstance(found, h5py.Dataset) or found.shape is None:
+                    raise InputError(f"{path}: '{name}' is not an array; store numbers [n, N, 3] and labels [n]")
+                if found.external or found.is_virtual:
+                    raise InputError(f"{path}: '{name}' stands in other files, which are not opened; store it here")
+                if found.dtype.kind not in "fiu":
+                    raise InputError(f"{path}: '{name}' is {found.dtype} {list(found.shape)}; it must be numbers")
+                arrays[name] = _plain(path, name, np.asarray(found))
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # of HDF5, of many kinds
+        raise InputError(f"{path}: cannot be read as HDF5 ({_brief(error)}); fetch or save it anew") from error
+    return arrays
+
+
+def _plain(path: Path, name: str, array: Any) -> npt.NDArray[Any]:
+    """An array of a type that travels between processes: numbers or text."""
+    if not isinstance(array, np.ndarray):  # a member of the .npz that is no .npy
+        raise InputError(f"{path}: '{name}' is no array; save it with numpy.savez")
+    found: npt.NDArray[Any] = array.astype(np.float64) if array.dtype.kind == "f" and array.itemsize > 8 else array
+    if found.dtype.kind not in "fiubUS" or not found.dtype.itemsize:
+        raise InputError(f"{path}: '{name}' is {_kind(found)}; it must be numbers or text")
+    return found
+
+
+def _brief(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:120]
 
 
 def _classes(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> list[str] | None:

@@ -24,7 +24,12 @@ from pointvae.errors import InputError
 if TYPE_CHECKING:  # rows imports isolation, which imports this module
     from pointvae.data.rows import Made, Settings
 
+Arrays = dict[str, npt.NDArray[Any]]
+
 GIB = 1 << 30
+
+PLAIN = re.compile(r"[<>|](?:[fiu][1248]|b1|[US]\d{1,9})")
+"""Types of the arrays that an answer may hold: numbers and text, never objects."""
 
 START_SECONDS = 300.0
 """How long a child may take to start: a cold network file system is slow."""
@@ -71,6 +76,7 @@ class Child:
     def __init__(self, memory: float, seconds: float) -> None:
         self.seconds = seconds
         self.calls = 0
+        self._memory = memory
         self._owner = os.getpid()
         self._line, theirs = socket.socketpair()
         try:
@@ -103,8 +109,12 @@ class Child:
             return False
         return False
 
-    def ask(self, request: bytes, settings: Settings) -> Made | str:
+    def ask(self, request: bytes, settings: Settings | None = None) -> Made | Arrays | str:
         """Have a pickled call run, and its answer checked against what was asked for.
+
+        Args:
+            request: the call.
+            settings: what a row was asked for with; None for a call that gives arrays by their names, or nothing.
 
         Raises:
             CrashError: the child ended, or its answer is not one.
@@ -122,14 +132,16 @@ class Child:
         except OSError as error:
             raise self._fate() from error
         answer = self._hear(deadline)
-        if "arrays" in answer:
+        if "arrays" in answer and settings is not None:
             return self._made(answer, settings, deadline)
+        if "named" in answer and settings is None:
+            return self._named(answer["named"], deadline)
         kind, text = next(iter(answer.items()), ("", ""))
         if kind == "memory":
             raise MemoryError
         if not isinstance(text, str) or not _is_unicode(text):
             raise CrashError("an answer that makes no sense")
-        if kind == "why":
+        if kind == ("done" if settings is None else "why"):
             return text
         if kind == "crash":
             raise CrashError(text)
@@ -168,6 +180,14 @@ class Child:
         if not all(np.isfinite(array).all() for array in arrays):
             raise CrashError("an answer that makes no sense")
         return Made(arrays[0], arrays[1] if settings.normals else None, str(factors), str(digest))
+
+    def _named(self, layout: object, deadline: float) -> Arrays:
+        """Arrays of numbers or text of some size, whatever they hold; as many bytes as their shapes ask for."""
+        arrays: Arrays = {}
+        for name, dtype, shape in _layouts(layout, int(self._memory * GIB)):
+            data = self._read(math.prod(shape) * dtype.itemsize, deadline)
+            arrays[name] = np.frombuffer(data, dtype).reshape(shape)
+        return arrays
 
     def _read(self, size: int, deadline: float) -> bytearray:
         data = bytearray(size)
@@ -236,6 +256,22 @@ def _stop(process: subprocess.Popen[bytes], line: socket.socket, owner: int) -> 
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):  # it waits for a disk that is gone, and dies when it is back
         process.wait(PATIENCE)
+
+
+def _layouts(layout: object, most: int) -> list[tuple[str, np.dtype[Any], list[int]]]:
+    """Name, type and shape of each array of an answer, in all of so many bytes at most."""
+    found: list[tuple[str, np.dtype[Any], list[int]]] = []
+    for row in layout if isinstance(layout, list) else [None]:
+        name, kind, shape = row if isinstance(row, list) and len(row) == 3 else (None, None, None)
+        plain = isinstance(kind, str) and PLAIN.fullmatch(kind) is not None
+        if not isinstance(shape, list) or len(shape) > 32 or not all(type(n) is int and n >= 0 for n in shape):
+            raise CrashError("an answer that makes no sense")
+        if not isinstance(name, str) or not plain:
+            raise CrashError("an answer that makes no sense")
+        found.append((name, np.dtype(kind), shape))
+    if sum(math.prod(shape) * dtype.itemsize for _, dtype, shape in found) > most:
+        raise MemoryError
+    return found
 
 
 def _is_unicode(text: str) -> bool:

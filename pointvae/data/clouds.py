@@ -21,7 +21,9 @@ def read_npy(path: Path) -> Geometry:
     try:
         array = np.load(path, allow_pickle=False)
     except ValueError as error:
-        raise InputError(f"not an array of numbers saved by numpy ({error})") from error
+        if "pickle" in str(error):
+            raise InputError("holds Python objects, which are never loaded; save numbers") from error
+        raise InputError(f"not an array of numbers saved by numpy ({str(error).splitlines()[0][:120]})") from error
     return Geometry(_columns(array))
 
 
@@ -90,7 +92,7 @@ def count_points(path: Path) -> int | None:
                 return int(header["POINTS"][0])
             return len(read_pcd(path).vertices)
         return len(_data_lines(_text(path)))
-    except (InputError, OSError, ValueError):
+    except Exception:  # the reader, which works in a process apart, says later what is wrong
         return None
 
 

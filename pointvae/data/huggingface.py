@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from pointvae.data.columns import Rows, count_rows_points, features, find_points, load_row, open_rows
+from pointvae.data.isolation import Limits, shared
 from pointvae.data.layouts import Tables
 from pointvae.data.metadata import CLASSES, FILES, SPLIT_COLUMNS, SPLIT_NAMES, sorted_classes
 from pointvae.data.sampling import Geometry
@@ -22,9 +23,22 @@ from pointvae.refusals import near
 def open_tables(tables: Tables, options: SourceOptions) -> Source:
     """The clouds in a column of files of rows, with labels, names and splits from other columns.
 
+    They are opened in a process apart first, which a file that lies may end, hang or swell.
+
     Raises:
         InputError: a file is damaged, or a column is missing or not what it must be.
     """
+    why = shared(Limits()).rehearse(functools.partial(_rehearse, tables, options))
+    if why:
+        raise InputError(f"{tables.name}: {why.partition(';')[0]}; fetch or write it anew")
+    return _open(tables, options)
+
+
+def _rehearse(tables: Tables, options: SourceOptions) -> None:
+    _open(tables, options)
+
+
+def _open(tables: Tables, options: SourceOptions) -> Source:
     files = [file for some in tables.splits.values() for file in some]
     rows = open_rows(files)
     if not len(rows):
@@ -71,7 +85,7 @@ def open_tables(tables: Tables, options: SourceOptions) -> Source:
         skipped=skipped,
         options={**tables.options, **asked, **({"test_fraction": options.test_fraction} if drawn else {})},
         clouds=[] if meshes else _Counts(name, counts),
-        isolated=meshes,
+        isolated=True,
     )
 
 

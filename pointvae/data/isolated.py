@@ -17,6 +17,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from pointvae.errors import InputError
 
 REQUEST = struct.Struct("<QQ")
@@ -76,8 +78,14 @@ def _run(request: bytes) -> tuple[dict[str, Any], list[Any]]:
 
 def _told(call: Callable[[], Any]) -> tuple[dict[str, Any], list[Any]]:
     result = call()
+    if result is None:
+        return {"done": ""}, []
     if isinstance(result, str):
         return {"why": result}, []
+    if isinstance(result, dict):  # of arrays by their names
+        arrays = [np.ascontiguousarray(array) for array in result.values()]
+        layout = [[name, array.dtype.str, list(array.shape)] for name, array in zip(result, arrays, strict=True)]
+        return {"named": layout}, arrays
     arrays = [result.points] if result.normals is None else [result.points, result.normals]
     layout = [[array.dtype.str, list(array.shape)] for array in arrays]
     return {"arrays": layout, "factors": result.factors, "digest": result.digest}, arrays
@@ -85,7 +93,9 @@ def _told(call: Callable[[], Any]) -> tuple[dict[str, Any], list[Any]]:
 
 def _send(line: socket.socket, number: int, answer: dict[str, Any], arrays: list[Any]) -> None:
     text = json.dumps(answer).encode()
-    line.sendall(b"".join([ANSWER.pack(MARK, number, len(text)), text, *(array.tobytes() for array in arrays)]))
+    line.sendall(ANSWER.pack(MARK, number, len(text)) + text)
+    for array in arrays:
+        line.sendall(array.reshape(-1).view(np.uint8))
 
 
 def _hush() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pointvae.data.isolation import Limits, shared
 from pointvae.data.sampling import Floats, Geometry
 from pointvae.errors import InputError
 
@@ -64,17 +66,22 @@ def read_e57(path: Path) -> Geometry:
 def count_scan(path: Path) -> int | None:
     """How many points a scan holds by its header; None where some may be invalid, or it cannot be read."""
     try:
-        if path.suffix.lower() == ".e57":
-            with _import("pye57", path).E57(str(path)) as file:
-                headers = [file.get_header(index) for index in range(file.scan_count)]
-                if any(field.endswith("InvalidState") for header in headers for field in header.point_fields):
-                    return None
-                count = sum(int(header.point_count) for header in headers)
+        if path.suffix.lower() == ".e57":  # its reader is not for this process, which must not end with it
+            found = shared(Limits()).arrays(functools.partial(_count_e57, path.absolute()))
+            count = -1 if isinstance(found, str) else int(found["count"])
         else:
             count = _check_las(path)
     except Exception:  # the reader says later what is wrong, by the file's name
         return None
-    return min(count, MOST)
+    return min(count, MOST) if count >= 0 else None
+
+
+def _count_e57(path: Path) -> dict[str, npt.NDArray[np.int64]]:
+    """How many points its scans hold; -1 where some may be invalid."""
+    with _import("pye57", path).E57(str(path)) as file:
+        headers = [file.get_header(index) for index in range(file.scan_count)]
+        unsure = any(field.endswith("InvalidState") for header in headers for field in header.point_fields)
+        return {"count": np.array(-1 if unsure else sum(int(header.point_count) for header in headers))}
 
 
 def _gather(count: int, stretches: Callable[[], Iterator[tuple[Floats, npt.NDArray[np.bool_]]]]) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
 import json
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pointvae.data.isolation import Limits, shared
 from pointvae.errors import InputError
 from pointvae.places import here
 
@@ -70,10 +72,10 @@ def _read(file: Path) -> dict[str, list[Any]]:
     if name.endswith((".csv", ".tsv")):
         return _read_csv(file, "\t" if name.endswith(".tsv") else None)
     if name.endswith(".parquet"):
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(file, partitioning=None)
-        return {column: table[column].to_pylist() for column in table.column_names}
+        why = shared(Limits()).rehearse(functools.partial(_rehearse, file.absolute()))
+        if why:
+            raise InputError(f"{file}: {why.partition(';')[0]}; mend or remove it")
+        return _read_parquet(file)
     with gzip.open(file, "rt", encoding="utf-8") if name.endswith(".gz") else file.open(encoding="utf-8-sig") as text:
         if name.endswith(".jsonl"):
             return _columns(json.loads(line) for line in text if line.strip())
@@ -87,6 +89,22 @@ def _read(file: Path) -> dict[str, list[Any]]:
     if all(isinstance(value, list) for value in content.values()):  # category -> uids
         return _columns({"uid": uid, "category": name} for name, uids in content.items() for uid in uids)
     return _columns({"uid": uid, "label": label} for uid, label in content.items())
+
+
+def _rehearse(file: Path) -> None:
+    _read_parquet(file)
+
+
+def _read_parquet(file: Path) -> dict[str, list[Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(file, partitioning=None)
+        return {column: table[column].to_pylist() for column in table.column_names}
+    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise InputError(f"{file}: damaged or not .parquet ({why}); mend or remove it") from error
 
 
 def _read_csv(file: Path, delimiter: str | None) -> dict[str, list[Any]]:
