@@ -28,7 +28,7 @@ IDS = "loggers.json"
 PROJECT = "pointvae"
 MENDS = {
     "wandb": "log in with `wandb login`, or write to the run folder alone with WANDB_MODE=offline",
-    "mlflow": "see to MLFLOW_TRACKING_URI, or unset it to write to the run folder",
+    "mlflow": "see to MLFLOW_TRACKING_URI, or unset it and have all of mlflow installed, not mlflow-skinny",
 }
 
 logger = logging.getLogger(__name__)
@@ -178,12 +178,10 @@ def _mlflow(run: Path) -> Logger:
     from lightning.pytorch.loggers import MLFlowLogger
 
     server, place = os.environ.get("MLFLOW_TRACKING_URI"), run.resolve()
-    files = (place / "mlflow").as_uri()
-    own = f"sqlite:///{place / 'mlflow.db'}" if find_spec("sqlalchemy") else files  # mlflow-skinny has no database
     return MLFlowLogger(
         experiment_name=os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT),
         run_name=run.name,
-        tracking_uri=server or own,
-        artifact_location=None if server else files,
+        tracking_uri=server or f"sqlite:///{place / 'mlflow.db'}",
+        artifact_location=None if server else (place / "mlflow").as_uri(),
         run_id=_known_ids(run).get("mlflow"),
     )
