@@ -588,7 +588,7 @@ def view(
     """Open open3d's window with shapes, each beside its reconstruction if a run is named.
 
     Args:
-        input: a mesh, a cloud, a folder of them or a dataset folder, of which the first 32 are shown; also an URL.
+        input: a mesh, a cloud, a folder of them or a dataset folder, of which 32 are shown; also an URL.
         run: the run folder whose reconstructions stand to the right of the shapes.
         points: points of each shape; those of the training with a run; a single mesh is shown as it is unless given.
         up: the up axis of raw files; that of the training's source with a run, else z, unless given.

@@ -146,7 +146,7 @@ def open_window(open3d: Any, shown: list[Shown], title: str = "pointvae") -> Any
     camera = window.get_view_control()
     camera.set_up([0.0, 0.0, 1.0])
     camera.set_front([0.25, -1.0, 0.35])
-    camera.set_zoom(0.7)
+    camera.set_zoom(0.55)
     return window
 
 
@@ -182,9 +182,10 @@ def _scene(
         found = read_input(shapes, points=points, seed=seed, up=up or "z", split=split, progress=progress)
     else:
         found = from_objects([shapes] if is_shape(shapes) else shapes, points, up=up or "z", seed=seed)
-    clouds = found.points[:MOST]
+    found = found[_some(len(found))]
+    clouds = found.points
     columns = max(1, round((1.6 * len(clouds)) ** 0.5))
-    return found.names[:MOST], [Shown(Geometry(_at(c, i, columns)), INPUT) for i, c in enumerate(clouds)]
+    return found.names, [Shown(Geometry(_at(c, i, columns)), INPUT) for i, c in enumerate(clouds)]
 
 
 def _pairs(
@@ -198,7 +199,8 @@ def _pairs(
 
     folder = run_folder(run)
     model, config = to_best_device(from_pretrained(folder)), read_run_config(folder)
-    found = clouds_for_run(config, shapes, points=points, up=up, split=split, seed=seed, progress=progress)[:MOST]
+    found = clouds_for_run(config, shapes, points=points, up=up, split=split, seed=seed, progress=progress)
+    found = found[_some(len(found))]
     made = reconstruct(model, found.points)
     return found.names, list(zip(found.points, made.points, strict=True))
 
@@ -215,6 +217,11 @@ def _single(shapes: Any) -> tuple[str, Geometry] | None:
             return where.name, read_file(file)
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
+
+
+def _some(count: int) -> npt.NDArray[np.int64]:
+    """Places of the shapes that are shown: all, or so many that lie evenly among them."""
+    return np.linspace(0, count - 1, min(count, MOST)).round().astype(np.int64)
 
 
 def _at(cloud: Floats, number: int, columns: int) -> npt.NDArray[np.float64]:
