@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def fit(
     model: PointVAE,
-    dataset: ShapeDataset | Shapes | str | Path,
+    dataset: ShapeDataset | Shapes | Sequence[Any] | str | Path,
     run: str | Path,
     objective: Objective | None = None,
     *,
@@ -42,15 +43,16 @@ def fit(
     num_nodes: int = 1,
     precision: str = "32-true",
     compile: bool = False,
-    progress: bool = False,
     logger: str = "tensorboard",
     pictures_every: int = PICTURES_EVERY,
+    progress: bool = False,
 ) -> Run:
     """Train a model and write its run folder.
 
     Args:
         model: the model, changed in place.
-        dataset: a dataset folder, its path or its URL, whose ``train`` split is used, or shapes in memory.
+        dataset: a dataset folder, its path or its URL, whose ``train`` split is used; or shapes in memory: `Shapes`,
+            or what `from_objects` makes some of, such as a list of meshes, z up.
         run: the run folder; must be new or empty unless ``resume``.
         objective: the loss; the plain ELBO when absent.
         epochs: passes over the training shapes.
@@ -71,12 +73,12 @@ def fit(
         num_nodes: machines.
         precision: Lightning's: ``32-true``, ``bf16-mixed``…
         compile: let torch.compile make the decoder's code; needs a C++ compiler, and waits for it at the first step.
-        progress: show a bar on stderr.
-
         logger: where figures go beside ``metrics.csv``: ``tensorboard``, ``wandb``, ``mlflow``, several joined by
             commas, or ``none``.
         pictures_every: epochs between two pictures of held-out shapes and their reconstructions, in those loggers;
             0 for none; no digit of the result depends on it.
+        progress: show a bar on stderr.
+
     Returns:
         The trained model, the run folder and the last figures.
 
