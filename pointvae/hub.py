@@ -168,7 +168,7 @@ def read_run_config(name: str | Path) -> dict[str, Any]:
         raise InputError(
             f"{folder}: not a finished run ({CONFIG} is missing); train it, or go on with --resume"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error}); restore it or train again") from None
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
         raise InputError(f"{path}: holds no 'model' section; restore it or train again")
@@ -194,7 +194,7 @@ def from_pretrained(
     Example:
         >>> model = from_pretrained("pretrained:cr-shapes")
         >>> model.posterior(torch.randn(2, 256, 3)).mean.shape
-        torch.Size([2, 128])
+        torch.Size([2, 64])
     """
     folder = run_folder(name, revision=revision, offline=offline)
     model = untrained_twin(folder)
@@ -230,6 +230,24 @@ def untrained_twin(name: str | Path) -> PointVAE:
     config = read_run_config(folder)
     try:
         kind = str(config.get("model_class", "PointVAE"))
+        _check_size(folder, config["model"], kind)
         return build_model(config["model"], int(config.get("seed", 0)), kind).eval()
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{folder / CONFIG}: {error}") from None
+    except Exception as error:  # what is built of settings that make no sense fails in every way there is
+        why = " ".join(str(error).split())[:300] or type(error).__name__
+        raise InputError(f"{folder / CONFIG}: {why}") from None
+
+
+def _check_size(folder: Path, settings: Mapping[str, Any], kind: str) -> None:
+    """Refuse to build a model many times larger than the weights that it is to have.
+
+    Raises:
+        InputError: the configuration describes such a one.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        return
+    with torch.device("meta"):  # shapes, and no memory
+        twin = build_model(settings, 0, kind)
+    size, held = sum(4 * value.numel() for value in twin.state_dict().values()), path.stat().st_size
+    if size > 4 * held + (64 << 20):
+        raise InputError(f"describes a model of {size / 1e9:.3g} GB, and {WEIGHTS} holds {held / 1e6:.3g} MB")

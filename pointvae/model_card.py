@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -29,7 +30,8 @@ def model_card(name: str, facts: Mapping[str, Any], load: str | None = None) -> 
     head = yaml.safe_dump(_head(facts), sort_keys=False, allow_unicode=True).strip()
     parts = [f"---\n{head}\n---\n\n# {name}\n", _what(facts, load or name), _data(facts)]
     if "objective" in facts:
-        parts.append(f"## Training\n{_refining(facts) if 'refined_from' in facts else _training(facts)}\n")
+        told = _refining(facts) if "refined_from" in facts else _training(facts)
+        parts.append(f"## Training\n{_prose(told)} `config.yaml` repeats it, where it is beside.\n")
     if facts.get("metrics"):
         parts.append(_held_out(facts))
     if facts.get("measured"):
@@ -75,9 +77,10 @@ def _head(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _what(facts: Mapping[str, Any], load: str) -> str:
     model = facts["model"]
     told = f", objective `{str(facts['objective']['class_path']).split('.')[-1]}`" if "objective" in facts else ""
-    return f"""A point-cloud variational auto-encoder, `{facts.get("model_class", "PointVAE")}`: encoder
-`{model["encoder"]}`, decoder `{model["decoder"]}`, likelihood `{model["likelihood"]}`, {model["latent_dim"]} latent
-dimensions{told}.
+    prose = _prose(f"""A point-cloud variational auto-encoder, `{facts.get("model_class", "PointVAE")}`: encoder
+        `{model["encoder"]}`, decoder `{model["decoder"]}`, likelihood `{model["likelihood"]}`,
+        {model["latent_dim"]} latent dimensions{told}.""")
+    return f"""{prose}
 
 ```python
 import pointvae
@@ -92,18 +95,21 @@ def _data(facts: Mapping[str, Any]) -> str:
     dataset, named, licence = facts.get("dataset", {}), named_set(facts), licence_of(facts)
     if not dataset:
         return "## Data\nWhat it was trained on was not recorded.\n"
-    held = f", of which\n{dataset['validation_shapes']} were held out to validate" if _known(dataset) else ""
+    held = f", of which {dataset['validation_shapes']} were held out to validate" if _known(dataset) else ""
     count = f": {dataset['train_shapes']} shapes{held}" if _known(dataset) else ""
-    text = f"""## Data
-Trained on the `train` split of **{dataset["name"]}**{count}. No label was used to train. Licence of the data:
-{licence}. """
-    if named is not None and named.research_only:
-        return (
-            text
-            + f"So this model is for **research use only**.\nCite {named.title.split(',')[0]}: {named.citation}; "
-            f"<{named.homepage}>.\n"
-        )
-    return text + "Weights trained on data for research use are for research use.\n"
+    text = f"""Trained on the `train` split of **{dataset["name"]}**{count}. No label was used to train.
+        Licence of the data: {licence}. """
+    if named is not None and named.research_only and licence == named.licence:
+        text += f"""So this model is for **research use only**. Cite {named.title.split(",")[0]}: {named.citation};
+            <{named.homepage}>."""
+    elif licence not in HUB_LICENCES - {"unknown"}:
+        text += "Weights trained on data for research use are for research use."
+    return f"## Data\n{_prose(text)}\n"
+
+
+def _prose(text: str) -> str:
+    """A paragraph in lines of one length."""
+    return textwrap.fill(" ".join(text.split()), 110, break_long_words=False, break_on_hyphens=False)
 
 
 def _known(dataset: Mapping[str, Any]) -> bool:
@@ -113,17 +119,17 @@ def _known(dataset: Mapping[str, Any]) -> bool:
 def _training(facts: Mapping[str, Any]) -> str:
     return (
         f"{facts['epochs']} epochs, batch {facts['batch_size']}, {facts['points']} points a shape drawn anew at each "
-        f"step, seed {facts['seed']},\n{_rate(facts)}"
+        f"step, seed {facts['seed']}. {_rate(facts)}"
     )
 
 
 def _refining(facts: Mapping[str, Any]) -> str:
     source = facts["refined_from"]
     return (
-        f"Refined without data from **{source['name']}** (sha256 of its weights `{source['weights_sha256']}`):\n"
-        "its decoder as it was, its encoder trained on what the decoder makes of draws from the prior.\n"
+        f"Refined without data from **{source['name']}** (sha256 of its weights `{source['weights_sha256']}`): "
+        "its decoder as it was, its encoder trained on what the decoder makes of draws from the prior. "
         f"{facts['epochs']} epochs of {facts['shapes']} clouds of {facts['points']} points, batch "
-        f"{facts['batch_size']}, seed {facts['refining_seed']},\n{_rate(facts)}"
+        f"{facts['batch_size']}, seed {facts['refining_seed']}. {_rate(facts)}"
     )
 
 
@@ -149,17 +155,23 @@ def _measured(measured: Mapping[str, Any]) -> str:
         f"{100 * row['untrained_accuracy']:.1f} |"
         for row in measured["probes"]
     )
+    weights = "with the weights as they are stored here"
+    if measured["weights"] == "float32":
+        weights = f"""with the weights as they were trained; in float16, as stored, they move no code of them by more
+            than {measured["float16_shift"]:.2g} of its deviation"""
+    prose = _prose(f"""Of **{measured["dataset"]}**, {measured["n_test"]} shapes that nothing was chosen by,
+        {weights}. Linear SVM on the frozen feature, protocol `{measured["protocol"]}` (C by
+        cross-validation on {measured["n_train"]} training shapes, test used once), {measured["points"]} points a
+        shape; accuracy in %, beside the same network untrained. One training seed: another would give somewhat other
+        figures.""")
     return f"""## Measured on test shapes
-Of **{measured["dataset"]}**, {measured["n_test"]} shapes that nothing was chosen by, with the weights as they are
-stored here. Linear SVM on the frozen feature, protocol `{measured["protocol"]}` (C by cross-validation on
-{measured["n_train"]} training shapes, test used once), {measured["points"]} points a shape; accuracy in %, beside
-the same network untrained. One training seed: another would give somewhat other figures.
+{prose}
 
 | feature | this model | untrained |
 |---|---|---|
 {rows}
 
-Reconstructions: `cd_l2_mean` {measured["cd_l2_mean"]:.4g}, squared unit-sphere lengths, {measured["points_out"]}
+Reconstructions: `cd_l2_mean` {measured["cd_l2_mean"]:.4g} in squared unit-sphere lengths, {measured["points_out"]}
 points out.
 """
 

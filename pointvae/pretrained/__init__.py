@@ -43,8 +43,8 @@ def list_pretrained() -> list[dict[str, Any]]:
     Returns:
         Of each ``name`` (what `from_pretrained` takes, and the command line as ``pretrained:NAME``), ``description``,
         ``data``, ``licence`` of the weights, ``research_only``, ``citation`` of the data, ``encoder``,
-        ``latent_dim``, ``points`` (of a cloud as trained), ``parameters``, ``bytes``, ``accuracy`` (linear SVM on the
-        posterior mean, test shapes of its data, see its card) and ``folder``.
+        ``latent_dim``, ``points`` (of a cloud as trained), ``parameters``, ``bytes``, ``accuracy`` and
+        ``untrained_accuracy`` (linear SVM on the posterior mean, test shapes of its data, see its card), ``folder``.
 
     Example:
         >>> [row["name"] for row in list_pretrained()]
@@ -57,6 +57,9 @@ def _row(name: str) -> dict[str, Any]:
     folder = HERE / name
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     facts = config["bundled"]
+    probed = next(
+        row for row in config["measured"]["probes"] if (row["feature"], row["rotation"]) == ("posterior_mean", "none")
+    )
     return {
         "name": name,
         **{key: facts[key] for key in ("description", "data", "licence", "research_only", "citation")},
@@ -65,13 +68,6 @@ def _row(name: str) -> dict[str, Any]:
         "points": config["points"],
         "parameters": facts["parameters"],
         "bytes": sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
-        "accuracy": next(
-            (
-                row["accuracy"]
-                for row in config.get("measured", {}).get("probes", [])
-                if (row["feature"], row["rotation"]) == ("posterior_mean", "none")
-            ),
-            None,
-        ),
+        **{key: probed[key] for key in ("accuracy", "untrained_accuracy")},
         "folder": str(folder),
     }
