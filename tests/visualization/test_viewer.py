@@ -261,3 +261,9 @@ def test_reconstruct_writes_the_viewer(run_folder, dataset_folder, tmp_path):  #
 def _as_arrays(run, data, folder):
     reconstruct_to(run, data, folder / "v.npz", split="test", points=40)
     return folder / "v.npz"
+
+
+def test_the_table_of_times_is_made_from_its_rows():
+    import viewer
+
+    assert viewer.table() in (viewer.ROOT / "docs" / "viewer.md").read_text(encoding="utf-8")

@@ -140,11 +140,11 @@ def test_neighbours_are_those_of_numpy(page, viewed, metric):
             unit = latents / np.linalg.norm(latents, axis=1, keepdims=True)
             distances = 1 - unit @ unit[row]
         distances[row] = np.inf
-        nearest = np.argsort(distances)[:8]
+        nearest = np.argsort(distances)[:12]
         assert [one for one, _ in found] == nearest.tolist()
         np.testing.assert_allclose([d for _, d in found], distances[nearest], atol=1e-3)
     page.run("document.documentElement.page.take(17)")
-    page.wait("document.querySelectorAll('#near button').length === 8")
+    page.wait("document.querySelectorAll('#near button').length === 12")
     page.run("document.querySelector('#near button').click()")
     assert state(page, "pinned") != 17
 
@@ -230,8 +230,9 @@ def test_keys_walk_pin_zoom_change_the_map_and_help(page, viewed):
     assert state(page, "map.view.zoom") == pytest.approx(1.6)
     page.press("0")
     assert state(page, "map.view.zoom") == 1
-    page.press("m")
     assert "Spiral" in page.run("document.getElementById('map-note').textContent")
+    page.press("m")
+    assert "PCA" in page.run("document.getElementById('map-note').textContent")
     page.press("?")
     assert page.run("document.getElementById('help').open") is True
     page.press("Escape")

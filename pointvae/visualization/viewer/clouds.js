@@ -86,7 +86,7 @@ function sketch(context, points, ball, size, colour, most = 200) {
   const [cx, cy, cz, radius] = ball;
   const layers = [new Path2D(), new Path2D(), new Path2D()];
   const count = Math.min(most, points.length / 3);
-  const dot = Math.max(0.6, (0.5 * size) / 2 / Math.sqrt(count + 8));
+  const dot = Math.max(0.75, (0.56 * size) / 2 / Math.sqrt(count + 8));
   const at = [0, 0, 0, 0];
   for (let i = 0; i < count; i++) {
     see((points[3 * i] - cx) / radius, (points[3 * i + 1] - cy) / radius, (points[3 * i + 2] - cz) / radius, at);
@@ -150,7 +150,7 @@ class Turntable {
 
   setTurning(on) {
     this.turning = on;
-    this.button.setAttribute("aria-pressed", String(on));
+    this.button.textContent = on ? "Stop turning" : "Turn";
     this.ask();
   }
 

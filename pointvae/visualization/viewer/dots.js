@@ -89,7 +89,33 @@ class Dots {
   draw(count) {
     const { width, height, ratio } = this.fit();
     if (this.gl) this.drawGL(count, width, height, ratio);
+    else if (count && this.dots[4 * count - 1] === FLAT) this.paint(count, ratio);
     else this.drawFlat(count, ratio);
+  }
+
+  // Flat dots without WebGL, pixel by pixel: ten thousand stamps would take ten times as long.
+  paint(count, ratio) {
+    const { dots, colours } = this;
+    const { width, height } = this.canvas;
+    const image = this.flat.createImageData(width, height);
+    const pixels = image.data;
+    for (let i = 0; i < count; i++) {
+      const [x, y, radius] = [dots[4 * i] * ratio, dots[4 * i + 1] * ratio, dots[4 * i + 2] * ratio];
+      const reach = Math.ceil(radius);
+      for (let v = Math.max(0, Math.floor(y) - reach); v <= Math.min(height - 1, Math.floor(y) + reach); v++) {
+        for (let u = Math.max(0, Math.floor(x) - reach); u <= Math.min(width - 1, Math.floor(x) + reach); u++) {
+          const away = Math.sqrt((u + 0.5 - x) ** 2 + (v + 0.5 - y) ** 2);
+          const cover = (Math.min(1, Math.max(0, radius - away + 0.5)) * colours[4 * i + 3]) / 255;
+          if (cover === 0) continue;
+          const at = 4 * (v * width + u);
+          const below = (pixels[at + 3] / 255) * (1 - cover);
+          const all = cover + below;
+          for (let c = 0; c < 3; c++) pixels[at + c] = (colours[4 * i + c] * cover + pixels[at + c] * below) / all;
+          pixels[at + 3] = 255 * all;
+        }
+      }
+    }
+    this.flat.putImageData(image, 0, 0);
   }
 
   drawGL(count, width, height, ratio) {

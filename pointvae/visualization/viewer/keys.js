@@ -25,8 +25,8 @@ Object.assign(Page.prototype, {
         this.refresh();
       });
     }
-    this.still.addEventListener("change", () => this.table_.setTurning(!this.still.matches));
-    new ResizeObserver(() => this.table_.ask()).observe(at("left"));
+    this.still.addEventListener("change", () => this.turntable.setTurning(!this.still.matches));
+    new ResizeObserver(() => this.turntable.ask()).observe(at("left"));
   },
 
   key(event) {

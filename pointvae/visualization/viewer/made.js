@@ -48,16 +48,16 @@ class Near {
     this.metric.addEventListener("change", () => on.changed());
   }
 
-  // The eight shapes nearest to a shape, of those that are not filtered out.
+  // The twelve shapes nearest to a shape, of those that are not filtered out.
   of(row) {
     const allowed = (other) => other !== row && this.on.open(other);
-    return nearest(this.scene.latents, this.scene.dims, this.scene.latent(row), 8, this.metric.value, allowed);
+    return nearest(this.scene.latents, this.scene.dims, this.scene.latent(row), 12, this.metric.value, allowed);
   }
 
   show(found) {
     this.list.replaceChildren(
       ...found.map(({ row, distance }) => {
-        const drawing = picture(this.scene.cloud(row), this.scene.ball(row), TILE, theme.cssGiven);
+        const drawing = picture(this.scene.cloud(row), this.scene.ball(row), TILE, this.on.css(row));
         const name = this.scene.names[row];
         return tile(`${name}, distance ${format(distance)}`, drawing, short(name), () => this.on.take(row));
       }),

@@ -21,14 +21,14 @@ class Page {
     this.made = scene.live && new Float32Array(3 * scene.live.points);
     this.left = new CloudView(at("left"), "given");
     this.right = new CloudView(at("right"), "made");
-    this.table_ = new Turntable([this.left, this.right], at("turn"), still.matches);
+    this.turntable = new Turntable([this.left, this.right], at("turn"), still.matches);
     this.map = new LatentMap(scene, { dots: at("map-dots"), marks: at("map-marks") }, {
       point: (row) => this.point(row),
       choose: (row) => this.choose(row),
       leave: () => this.point(-1),
       step: (dx, dy) => this.walk(dx, dy),
     });
-    this.near = new Near(scene, { open: (row) => this.map.open(row), take: (row) => this.take(row), changed: () => this.refresh() });
+    this.near = new Near(scene, { css: (row) => this.map.css(row), open: (row) => this.map.open(row), take: (row) => this.take(row), changed: () => this.refresh() });
     this.path = new Path(scene, { changed: () => this.refresh() });
     this.draws = new Draws(scene, this.kitchen, { changed: () => this.refresh() });
     this.search = new Search(scene, {
@@ -44,6 +44,8 @@ class Page {
     this.list = new Table(scene, { open: (row) => this.map.open(row), take: (row) => this.take(row) });
     this.buildMaps();
     this.listen();
+    this.found = [];
+    this.setMap(scene.maps.length - 1, false);
     at("about").append(...scene.facts.map((fact) => make("li", {}, fact)));
     if (scene.count === 1) this.take(0);
     else this.show(this.map.next(-1, 0, 0));
@@ -52,9 +54,8 @@ class Page {
   buildMaps() {
     const { scene, map, at } = this;
     scene.maps.forEach((one, index) => {
-      at("maps").append(make("button", { type: "button", "aria-pressed": String(index === 0), onclick: () => this.setMap(index) }, one.name));
+      at("maps").append(make("button", { type: "button", "aria-pressed": "false", onclick: () => this.setMap(index) }, one.name));
     });
-    at("map-note").textContent = `${scene.maps[0].name}: ${scene.maps[0].note}.`;
     at("map-marks").setAttribute("aria-label", `Latent map of ${scene.count.toLocaleString("en")} shapes`);
     at("zoom-in").addEventListener("click", () => map.zoomBy(1.6));
     at("zoom-out").addEventListener("click", () => map.zoomBy(1 / 1.6));
@@ -65,11 +66,11 @@ class Page {
     });
   }
 
-  setMap(index) {
+  setMap(index, animated = !this.still.matches) {
     const { scene } = this;
     [...this.at("maps").children].forEach((button, k) => button.setAttribute("aria-pressed", String(k === index)));
     this.at("map-note").textContent = `${scene.maps[index].name}: ${scene.maps[index].note}.`;
-    this.map.setMap(index, !this.still.matches);
+    this.map.setMap(index, animated);
     this.mark();
   }
 
@@ -177,7 +178,7 @@ class Page {
     };
     if (this.tab === "near") this.later = setTimeout(look, 70);
     this.mark();
-    this.table_.ask();
+    this.turntable.ask();
     this.settled = scene.count;
   }
 

@@ -1,6 +1,6 @@
 // The latent map: dots by column, pan and zoom, the nearest shape under the pointer, small drawings where there is room.
 
-const SKETCH = 46;
+const SKETCH = 48;
 
 class LatentMap {
   constructor(scene, elements, on) {
@@ -116,7 +116,7 @@ class LatentMap {
       dots.dots[4 * count + 1] = y;
       dots.dots[4 * count + 2] = open ? radius : 0.8 * radius;
       dots.dots[4 * count + 3] = FLAT;
-      dots.words[count++] = (this.colours[row] | ((open ? 205 : 16) << 24)) >>> 0;
+      dots.words[count++] = (this.colours[row] | ((open ? 205 : 20) << 24)) >>> 0;
     }
     dots.draw(count);
     this.drawMarks(radius);
@@ -165,7 +165,7 @@ class LatentMap {
   drawSketches() {
     const { scene, over } = this;
     const scale = this.unit * this.view.zoom;
-    const cell = (SKETCH * 1.5) / this.unit / 2 ** (Math.floor(2 * Math.log2(this.view.zoom)) / 2);
+    const cell = (SKETCH * 1.8) / this.unit / 2 ** (Math.floor(2 * Math.log2(this.view.zoom)) / 2);
     const { width, height } = this.box;
     const first = new Map();
     for (let row = 0; row < scene.count; row++) {
@@ -183,13 +183,14 @@ class LatentMap {
       if (px < -SKETCH || py < -SKETCH || px > width + SKETCH || py > height + SKETCH) continue;
       if (!this.drawings.has(row)) {
         if (this.drawings.size > 800) this.drawings.clear();
-        this.drawings.set(row, picture(scene.cloud(row), scene.ball(row), SKETCH, this.css(row)));
+        this.drawings.set(row, picture(scene.cloud(row), scene.ball(row), SKETCH * 0.86, this.css(row)));
       }
-      over.fillStyle = theme.cssVeil;
+      Object.assign(over, { fillStyle: theme.cssVeil, strokeStyle: this.css(row), lineWidth: 1.5 });
       over.beginPath();
-      over.arc(px, py, SKETCH / 2, 0, 7);
+      over.arc(px, py, SKETCH / 2 - 1, 0, 7);
       over.fill();
-      over.drawImage(this.drawings.get(row), px - SKETCH / 2, py - SKETCH / 2, SKETCH, SKETCH);
+      over.stroke();
+      over.drawImage(this.drawings.get(row), px - 0.43 * SKETCH, py - 0.43 * SKETCH, 0.86 * SKETCH, 0.86 * SKETCH);
     }
   }
 

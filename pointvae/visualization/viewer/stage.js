@@ -56,7 +56,7 @@ Object.assign(Page.prototype, {
     const kept = keep && view.points === this.made;
     this.kitchen.ask("view", z, this.made, (done) => {
       view.set(this.made, ball, kept ? undefined : done, "made");
-      this.table_.ask();
+      this.turntable.ask();
     });
   },
 });
