@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from pointvae.errors import InputError
+from pointvae.errors import InputError, printable
 from pointvae.places import is_store_fault
 from pointvae.processes import is_main_process, tells_faults
 from pointvae.refusals import near, one_line
@@ -21,6 +21,14 @@ from pointvae.version import __version__
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
+
+class _Printable(logging.Formatter):
+    """Names that strangers gave, in lines that a terminal shows as they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return printable(super().format(record)) if record.name.startswith("pointvae") else super().format(record)
+
 
 Verb = Callable[..., "dict[str, Any]"]
 PARTS = {"model", "objective"}  # what settings make of classes by their names
@@ -75,6 +83,8 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 
 def _run_verb(name: str, verb: Verb, argv: list[str]) -> int:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Printable("%(message)s"))
     speaks = name not in TOGETHER or is_main_process()
     logging.getLogger("pointvae").setLevel(logging.INFO if speaks else logging.ERROR)
     values, wants_json = make(name, verb, argv)
@@ -201,5 +211,5 @@ def _overview(verbs: Mapping[str, Verb]) -> str:
 
 def _fail(verb: str, message: str) -> int:
     if verb not in TOGETHER or tells_faults():
-        sys.stderr.write(f"pointvae: error: {' '.join(message.split())}\n")
+        sys.stderr.write(f"pointvae: error: {printable(message)}\n")
     return 2

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pointvae.errors import printable_tree
 from pointvae.glance import glance
 
 FEW = 4  # runs whose figures stand side by side in a terminal
@@ -16,6 +17,7 @@ FEW = 4  # runs whose figures stand side by side in a terminal
 def present(verb: str, result: Mapping[str, Any]) -> None:
     """Show a verb's result."""
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    result = printable_tree(dict(result))
     if verb == "doctor":
         _examination(console, result)
         return
