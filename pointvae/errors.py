@@ -1,4 +1,6 @@
-"""The one exception that means "the input is at fault"."""
+"""The one exception that means "the input is at fault", and words that a terminal shows as they are."""
+
+from typing import Any
 
 
 class InputError(ValueError):
@@ -6,4 +8,33 @@ class InputError(ValueError):
 
     Library code raises it with a message a user can act on; the command line prints that message without a
     traceback and exits with code 2. It is a ``ValueError``, so callers in Python may catch either.
+
+    Names of files and classes, which strangers give, stand in messages: its text is always one printable line.
     """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+
+def printable(text: str) -> str:
+    r"""Text as one line without what steers a terminal or hides: control, escape and direction characters spelt out.
+
+    Example:
+        >>> printable("chair\x1b[2J\nbed")
+        'chair\\x1b[2J bed'
+    """
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
+
+
+def printable_tree(value: Any) -> Any:
+    """A result with all its texts, of keys too, `printable`."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable_tree(key): printable_tree(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [printable_tree(item) for item in value]
+    return value

@@ -27,8 +27,12 @@ DAMAGE = (
     zlib.error,
     lzma.LZMAError,
     EOFError,
+    IndexError,
     RuntimeError,
     NotImplementedError,
+    ValueError,
+    OverflowError,
+    MemoryError,
 )
 """What the standard library raises for archives that are cut short, scrambled, locked or packed in a way it lacks."""
 
@@ -104,7 +108,10 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except (*DAMAGE, OSError) as error:
-        raise InputError(f"{path}: the archive cannot be unpacked ({error}); fetch or pack it anew") from error
+        if isinstance(error, InputError):
+            raise
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path}: the archive cannot be unpacked ({why}); fetch or pack it anew") from error
 
 
 def zip_members(
@@ -119,12 +126,14 @@ def zip_members(
     for info in archive.infolist():
         mode = info.external_attr >> 16
         if (mode & 0o170000) not in (0, 0o100000, 0o040000):
-            raise InputError(f"{path}: member {info.filename} is a link or a device; pack plain files only")
+            raise InputError(f"{path}: member {_short(info.filename)} is a link or a device; pack plain files only")
         inside = _safe(path, info.filename)
         if info.is_dir() or not _wanted(inside, suffixes):
             continue
         if info.flag_bits & 1:
-            raise InputError(f"{path}: member {info.filename} is encrypted; unpack it yourself and give the folder")
+            raise InputError(
+                f"{path}: member {_short(info.filename)} is encrypted; unpack it yourself and give the folder"
+            )
         members.append((inside, info))
     limits.check(path, len(archive.infolist()), sum(info.file_size for _, info in members))
     return members
@@ -143,7 +152,7 @@ def copy_member(path: Path, stream: IO[bytes], target: Path, size: int) -> None:
             left -= len(block)
             if left < 0:
                 raise InputError(
-                    f"{path}: member {target.name} is longer than its header says; fetch or pack it anew"
+                    f"{path}: member {_short(target.name)} is longer than its header says; fetch or pack it anew"
                 )
             out.write(block)
 
@@ -167,7 +176,7 @@ def _untar(path: Path, target: Path, suffixes: tuple[str, ...], limits: Limits) 
             if info.isdir():
                 continue
             if not info.isreg():
-                raise InputError(f"{path}: member {info.name} is a link or a device; pack plain files only")
+                raise InputError(f"{path}: member {_short(info.name)} is a link or a device; pack plain files only")
             if _wanted(inside, suffixes):
                 check_room(path, target, info.size)
                 member = archive.extractfile(info)
@@ -231,8 +240,13 @@ def _safe(path: Path, name: str) -> PurePosixPath:
     inside = PurePosixPath(name.replace("\\", "/"))
     drive = bool(inside.parts) and inside.parts[0].endswith(":")
     if inside.is_absolute() or drive or ".." in inside.parts:
-        raise InputError(f"{path}: member {name} would be written outside the archive's folder; pack it anew")
+        raise InputError(f"{path}: member {_short(name)} would be written outside the archive's folder; pack it anew")
     return inside
+
+
+def _short(name: str) -> str:
+    """A name as a message has it: whole, unless it is longer than any that was meant to be read."""
+    return name if len(name) <= 120 else f"{name[:60]}…{name[-40:]}"
 
 
 def _wanted(inside: PurePosixPath, suffixes: tuple[str, ...]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ MANIFEST = ".prepare.json"
 
 LOADER, DUMPER = getattr(yaml, "CSafeLoader", yaml.SafeLoader), getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """Those in C where PyYAML has them: the cards of large datasets list thousands of shards."""
+
+SPLIT_NAMES = ("train", "validation", "test")
 
 HUB_LICENCES = {"unknown", "apache-2.0", "mit", "cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0"}
 """Licences that the head may name as they are; Hugging Face takes others under ``license_name``."""
@@ -57,13 +61,62 @@ def read_card(folder: Path) -> dict[str, Any]:
     parts = text.split("---\n", 2) if text.startswith("---\n") else []
     try:
         head = yaml.load(parts[1], Loader=LOADER) if len(parts) == 3 else None  # both are safe loaders
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError, TypeError):  # of tags, of dates, of depth
         head = None
     if not isinstance(head, dict) or not isinstance(head.get("pointvae"), dict):
         raise InputError(
             f"{path}: the head of the card is missing or damaged; make the dataset anew with `pointvae prepare`"
         )
+    wrong = _wrong(head["pointvae"])
+    if wrong:
+        raise InputError(f"{path}: {wrong} in the card is missing or damaged; make the dataset anew")
     return head
+
+
+def _wrong(facts: dict[str, Any]) -> str:
+    """The first of the facts that is not what `write_card` writes; nothing where all are."""
+    splits, shards = facts.get("splits"), facts.get("shards")
+    for name, right in (
+        ("classes", _is_list(facts.get("classes"), lambda item: isinstance(item, str | int | float))),
+        ("points", _is_count(facts.get("points")) and 1 <= facts["points"] < 1 << 31),
+        ("splits", isinstance(splits, dict) and all(map(_is_split, splits.items()))),
+        ("shards", _is_list(shards, lambda shard: _is_shard(shard, splits))),
+        (
+            "skipped",
+            _is_list(facts.get("skipped"), lambda row: isinstance(row, dict) and {"file", "why"} <= row.keys()),
+        ),
+        *((name, isinstance(facts.get(name), str)) for name in ("up", "source_up", "normalize", "source", "licence")),
+        *((name, isinstance(facts.get(name), bool)) for name in ("normals", "factors")),
+        ("recipe", isinstance(facts.get("recipe"), dict)),
+    ):
+        if not right:
+            return repr(name)
+    return ""
+
+
+def _is_list(value: Any, each: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and all(map(each, value))
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 62
+
+
+def _is_split(item: tuple[Any, Any]) -> bool:
+    name, split = item
+    return name in SPLIT_NAMES and isinstance(split, dict) and _is_count(split.get("shapes"))
+
+
+def _is_shard(shard: Any, splits: Any) -> bool:
+    """A shard lies in the folder of its card, and nowhere else."""
+    return (
+        isinstance(shard, dict)
+        and re.fullmatch(r"[\w-]+\.parquet", str(shard.get("file"))) is not None
+        and shard.get("split") in splits
+        and _is_count(shard.get("rows"))
+        and _is_count(shard.get("bytes"))
+        and isinstance(shard.get("sha256"), str)
+    )
 
 
 def is_dataset(folder: Path) -> bool:

@@ -261,10 +261,12 @@ def _arrow(file: str) -> pa.Table:
     """An Arrow file or stream, mapped into memory."""
     source = pa.memory_map(file)
     try:
-        return pa.ipc.open_stream(source).read_all()
+        table = pa.ipc.open_stream(source).read_all()
     except pa.ArrowInvalid:
         source.seek(0)
-        return pa.ipc.open_file(source).read_all()
+        table = pa.ipc.open_file(source).read_all()
+    table.validate()  # a buffer shorter than its array says would be read beyond its end
+    return table
 
 
 @functools.lru_cache(maxsize=KEPT)

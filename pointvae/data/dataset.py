@@ -177,7 +177,7 @@ class ShapeDataset:
         if is_remote(path):
             return
         with path.open("rb") as stream:
-            stream.seek(-4, 2)
+            stream.seek(max(0, size - 4))
             if stream.read() != b"PAR1":
                 raise shards.damaged(path, "its footer is missing")
 
@@ -193,8 +193,15 @@ def read_shards(mine: SplitShards, card: Mapping[str, Any]) -> Shapes:
         InputError: a shard is damaged, or a cloud holds NaN or infinity.
     """
     count = sum(mine.rows)
-    points = np.empty((count, mine.points, 3), np.float32)
-    normals = np.empty_like(points) if card["normals"] else None
+    try:
+        points = np.empty((count, mine.points, 3), np.float32)
+        normals = np.empty_like(points) if card["normals"] else None
+    except (MemoryError, ValueError) as error:
+        size = 12 * count * mine.points / 1e9
+        raise InputError(
+            f"{mine.folder}: {count:,} clouds of {mine.points:,} points take {size:.1f} GB, more than there is; "
+            "train with --loading stream, or see whether its card is right"
+        ) from error
     labels = np.empty(count, np.int64) if card["classes"] else None
     names: list[str] = []
     factors: list[dict[str, float]] | None = [] if card["factors"] else None
@@ -210,7 +217,7 @@ def read_shards(mine: SplitShards, card: Mapping[str, Any]) -> Shapes:
             names += table["name"].to_pylist()
             if factors is not None:
                 factors += [json.loads(text) for text in table["factors"].to_pylist()]
-        except (KeyError, ValueError, AttributeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise shards.damaged(mine.path(shard), f"its columns are not those of the card: {error}") from error
         start = stop
     return Shapes(points, labels, names, [str(name) for name in card["classes"]], normals, factors)

@@ -35,7 +35,14 @@ def open_tables(tables: Tables, options: SourceOptions) -> Source:
 
 
 def _rehearse(tables: Tables, options: SourceOptions) -> None:
-    _open(tables, options)
+    """Open them, and turn whatever Arrow raises for damage into a refusal."""
+    try:
+        _open(tables, options)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        why = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(f"{tables.name}: damaged, or of no kind that is read ({why}); write it anew") from error
 
 
 def _open(tables: Tables, options: SourceOptions) -> Source:

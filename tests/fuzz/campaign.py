@@ -1,4 +1,4 @@
-"""Mutated files by the thousand for every reader, in processes apart: ``python -m tests.fuzz.campaign --inputs 100000``.
+"""Mutated files by the thousand for every reader: ``python -m tests.fuzz.campaign --inputs 100000``.
 
 Prints a line for each reader; ``--write`` puts the rows into results/fuzz.csv. The inputs are made from the seed and
 their number alone, so ``--only off --first 17 --inputs 1 --keep FOLDER`` makes the 17th of .off again.

@@ -1,4 +1,4 @@
-"""Seeded mutations of files: of bytes, of text, and of what formats are made of. The same seed gives the same bytes."""
+"""Seeded mutations of files: of bytes, of text, of what formats are made of; the same seed gives the same bytes."""
 
 import io
 import json
@@ -223,6 +223,37 @@ def tensors(data: bytes, rng: Random) -> bytes:
     size = int.from_bytes(data[:8], "little")
     text = tree(data[8 : 8 + size], rng)
     return len(text).to_bytes(8, "little") + text + data[8 + size :]
+
+
+def _table() -> list[int]:
+    rows = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+        rows.append(byte)
+    return rows
+
+
+CRC32C = _table()
+
+
+def paged(data: bytes, rng: Random) -> bytes:
+    """An .e57 changed within its pages of 1,020 bytes, each followed by its right checksum."""
+    pages = [data[start : start + 1020] for start in range(0, len(data), 1024)]
+    body = b"".join(pages)
+    begin = body.find(b"<?xml")
+    if begin > 0 and rng.random() < 0.6:
+        text = rng.choice([number, number, word])(body[begin:].rstrip(b"\0"), rng)
+        changed = body[:begin] + text[: len(body) - begin].ljust(len(body) - begin, rng.choice([b" ", b"\0"]))
+    else:
+        changed = rng.choice([flip, overwrite])(body, rng)
+    out = b""
+    for start in range(0, len(changed), 1020):
+        page, crc = changed[start : start + 1020].ljust(1020, b"\0"), 0xFFFFFFFF
+        for byte in page:
+            crc = crc >> 8 ^ CRC32C[(crc ^ byte) & 255]
+        out += page + (crc ^ 0xFFFFFFFF).to_bytes(4, "big")
+    return out
 
 
 HEADERS = [

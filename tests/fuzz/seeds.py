@@ -99,7 +99,7 @@ def of_scans(kind: str) -> list[bytes]:
 
 
 def h5_files() -> list[bytes]:
-    """PointNet's arrays; and links, mapped and stored data of other files, objects, types and sizes that are traps."""
+    """PointNet's arrays; and links, data of other files, objects, types and sizes that are traps."""
     import h5py
 
     def made(fill: Callable[["h5py.File"], object]) -> bytes:
@@ -132,7 +132,11 @@ def h5_files() -> list[bytes]:
         lambda file: file.create_dataset("data", data=h5py.Empty("f4")),
         lambda file: file.create_dataset("data", data=3.0),
     ]
-    return [made(sound), made(lambda file: [file.__setitem__(*item) for item in plain.items()]), *map(made, hostile)]
+    return [
+        *[made(sound)] * 8,
+        made(lambda file: [file.__setitem__(*item) for item in plain.items()]),
+        *map(made, hostile),
+    ]
 
 
 def tables_of_rows(kind: str) -> list[bytes]:

@@ -63,9 +63,12 @@ def shape(path: Path, reader: Callable[[Path], Any] | None = None) -> str:
 
 def source(path: Path) -> str:
     """A source of many shapes: opened, and every shape read."""
+    from pointvae.data import columns
     from pointvae.data.source import SourceOptions
     from pointvae.data.sources import open_source
 
+    columns._arrow.cache_clear()  # one process reads file after file of the same name
+    columns._piece.cache_clear()
     used = 0
     try:
         with open_source(path, SourceOptions(test_fraction=0)) as plan:
@@ -74,7 +77,12 @@ def source(path: Path) -> str:
             for _, count in plan.clouds:
                 count()
             for item in plan.items[:16]:
-                row = make_row(item.load, item.name, RAW)
+                try:
+                    row = make_row(item.load, item.name, RAW)
+                except MemoryError:
+                    if not plan.isolated:  # else it costs the one file
+                        raise
+                    continue
                 if isinstance(row, Made):
                     used += 1
                     check_cloud(row.points)
@@ -105,7 +113,7 @@ def weights(path: Path) -> str:
         if not all(np.isfinite(value.detach().numpy()).all() for value in model.state_dict().values()):
             raise BrokenError("weights that are not finite were accepted")
 
-    return refusing(load, path)
+    return refusing(load, path.parent)  # the pair of files is what does not fit
 
 
 def checkpoint(path: Path) -> str:
@@ -181,7 +189,7 @@ def _run(folder: Path) -> None:
     from pointvae.models.build import build_model
 
     config = {"encoder": "pointnet", "decoder": "mlp", "likelihood": "chamfer", "latent_dim": 2, "points": 4}
-    sizes = {"encoder_args": {"widths": [4]}, "decoder_args": {"widths": [4]}}
+    sizes = {"encoder_args": {"widths": [4, 4]}, "decoder_args": {"widths": [4, 4]}}
     save_pretrained(build_model({**config, **sizes}, 0), folder, {"seed": 0, "points": 4})
 
 
@@ -329,8 +337,8 @@ TARGETS: dict[str, Target] = {
     "xyz": Target("shape.xyz", _of(seeds.XYZ), TEXT, shape, True, 10),
     "npy": Target("shape.npy", seeds.npy_files, [change.npy] * 5 + BYTES, shape, True, 12),
     "las": Target("shape.las", lambda: seeds.of_scans(".las"), BYTES, shape, True, 8),
-    "laz": Target("shape.laz", lambda: seeds.of_scans(".laz"), BYTES, shape, True, 8),
-    "e57": Target("shape.e57", lambda: seeds.of_scans(".e57"), BYTES, shape, True, 4),
+    "laz": Target("shape.laz", lambda: seeds.of_scans(".laz"), BYTES, shape, True, 2),
+    "e57": Target("shape.e57", lambda: seeds.of_scans(".e57"), [change.paged] * 8 + BYTES, shape, True, 4),
     "npz": Target("source.npz", seeds.npz_files, [change.members] * 6 + BYTES, source, True, 8),
     "h5": Target("source.h5", seeds.h5_files, BYTES, source, True, 8, seeds.write_secrets),
     "parquet": Target("source.parquet", lambda: seeds.tables_of_rows("parquet"), PARQUET, source, True, 6),

@@ -91,7 +91,7 @@ def _from_file(path: Path) -> Protocol:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"--protocol {path}: no such file; give a protocol's name or its .json file") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"--protocol {path}: is no JSON ({error})") from None
     if not isinstance(fields, dict):
         raise InputError(f"--protocol {path}: must hold one JSON object with a protocol's fields")
