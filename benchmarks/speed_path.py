@@ -181,7 +181,7 @@ PATH_ROWS = (
         needs=("open3d",),
     ),
     Row("read-off-open3d", "the same, .off", "Open3D", reading("off", peers.open3d_read), needs=("open3d",)),
-    Row("sample", "2,048 points on 20,480 faces in memory", "trimesh", sampling(peers.trimesh_sampler), 3),
+    Row("sample", "2,048 points on 20,480 faces in memory", "trimesh", sampling(peers.trimesh_sampler)),
     Row(
         "sample-open3d",
         "2,048 points on 20,480 faces in memory",
