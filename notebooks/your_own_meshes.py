@@ -56,9 +56,9 @@ print("\n".join(sorted(str(path.relative_to(meshes)) for path in meshes.rglob("*
 
 # %%
 found = inspect(meshes)
-print(found["shapes"], "meshes in", len(found["classes"]), "classes; up looks like", found["up_looks"])
-for file in found["broken"]:
-    print("cannot be used:", file)
+print(found["shapes"], "meshes in", len(found["classes"]), "classes; up looks like", found["up_looks"]["axis"])
+for broken in found["broken"]:
+    print("cannot be used:", broken["file"], "-", broken["why"])
 for hint in found["hints"]:
     print("hint:", hint)
 
@@ -80,7 +80,7 @@ made = pointvae.prepare(meshes, folder / "shapes", up="y", points=512)
 dataset = pointvae.load_dataset(folder / "shapes")
 print(dataset)
 for left in made["skipped"]:
-    print("left out:", left)
+    print("left out:", left["file"], "-", left["why"])
 
 # %% [markdown]
 # Look at what became of them: a shape of each class, each read from another format where possible. They should stand
