@@ -237,7 +237,7 @@ def probe(
     """Classify a run's frozen features by a named protocol, beside the untrained encoder's.
 
     Args:
-        run: the run folder.
+        run: the run folder, pretrained:NAME, or hf://OWNER/NAME.
         dataset: the dataset folder, with labels; its test split is scored once.
         protocol: linear_svm_c_cv, logistic_c_cv, knn, label_efficiency, few_shot; one of the literature's, such as
             foldingnet-c1 or crosspoint-c001; or a .json file with one of your own.
@@ -279,7 +279,7 @@ def evaluate(
     """Evaluate a run on a dataset: everything, into metrics.json, evaluation.npz and report.html.
 
     Args:
-        run: the run folder.
+        run: the run folder, pretrained:NAME, or hf://OWNER/NAME.
         dataset: the dataset folder; its test split is measured, its train split fits probes.
         out: the folder for the files; the run folder unless given.
         quick: take at most 1,000 training and 500 test shapes, and less of everything.
@@ -347,7 +347,7 @@ def attack(
     """Move the points of test shapes a little, such that a run's codes change the most, beside its untrained twin.
 
     Args:
-        run: the run folder.
+        run: the run folder, pretrained:NAME, or hf://OWNER/NAME.
         dataset: the dataset folder; where it has labels, linear heads are fitted to its train split.
         norm: linf (each coordinate within the radius), l2 (root mean square way of a point within it), or all.
         goal: margin (of the frozen linear head), kl or w2 (of the posterior), or all that are possible.
@@ -403,7 +403,7 @@ def refine(
     """Make a trained run self-consistent without its data: the decoder stays, the encoder learns from its clouds.
 
     Args:
-        run: the run folder to refine; it is only read.
+        run: the run folder to refine, pretrained:NAME, or hf://OWNER/NAME; it is only read.
         new_run: the run folder to write.
         objective: the loss: SelfConsistency (AVAE), or another.
         epochs: how often that many clouds are drawn.
@@ -466,7 +466,7 @@ def embed(
     """Write the latents of shapes.
 
     Args:
-        run: the run folder.
+        run: the run folder, pretrained:NAME, or hf://OWNER/NAME.
         input: a dataset folder, a mesh, a cloud, or a folder of them; also an URL.
         out: .npz or .parquet: posterior mean and deviation, encoder features, labels, names.
         points: points of each shape that the model sees; those of the training unless given.
@@ -509,7 +509,7 @@ def reconstruct(
     """Show what becomes of shapes on their way through the latent.
 
     Args:
-        run: the run folder.
+        run: the run folder, pretrained:NAME, or hf://OWNER/NAME.
         input: a dataset folder, a mesh, a cloud, or a folder of them.
         out: .html (the viewer: a page with the latent map and every shape), .png (inputs above reconstructions),
             .npz, .ply (of one shape), or a new folder for a .ply of each.
@@ -540,7 +540,7 @@ def sample(run: str, out: str, count: int = 16, seed: int = 0) -> dict[str, Any]
     """Decode draws from the prior.
 
     Args:
-        run: the run folder.
+        run: the run folder, pretrained:NAME, or hf://OWNER/NAME.
         out: .png, .npz, .ply (of one cloud), or a new folder for a .ply of each.
         count: how many.
         seed: what they are drawn from.
@@ -563,7 +563,7 @@ def interpolate(
     """Decode the line between the latents of two shapes.
 
     Args:
-        run: the run folder.
+        run: the run folder, pretrained:NAME, or hf://OWNER/NAME.
         a: a mesh or cloud file with the first shape.
         b: one with the last shape.
         out: .png, .npz, or a new folder for a .ply of each step.
@@ -609,7 +609,7 @@ def export(
     """Write a run's encoder and decoder for other programs: ONNX, or torch.export.
 
     Args:
-        run: the run folder.
+        run: the run folder, pretrained:NAME, or hf://OWNER/NAME.
         out: NAME.onnx or NAME.pt2; both parts go to NAME.encoder.onnx and NAME.decoder.onnx.
         part: encoder, decoder, or both.
         mask: let the encoder take a second input, which points exist, for clouds of unequal size in one batch.
