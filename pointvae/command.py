@@ -53,14 +53,14 @@ def run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
         if verb in ("-V", "--version"):
             sys.stdout.write(f"pointvae {__version__}\n")
             return 0
-        if verb not in verbs:
-            raise InputError(f"unknown verb {verb!r}{near(verb, verbs)}; see `pointvae --help`")
-        return _run_verb(verb, verbs[verb], list(argv[1:]))
         if verb == "completion" and argv[1:] in (["bash"], ["zsh"], ["fish"]):
             from pointvae.completion import completion  # without the parser, which loads torch: shells do not wait
 
             sys.stdout.write(completion(argv[1], verbs))
             return 0
+        if verb not in verbs:
+            raise InputError(f"unknown verb {verb!r}{near(verb, verbs)}; see `pointvae --help`")
+        return _run_verb(verb, verbs[verb], list(argv[1:]))
     except InputError as error:
         return _fail(verb, str(error))
     except KeyboardInterrupt as error:
