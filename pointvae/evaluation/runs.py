@@ -63,7 +63,7 @@ def evaluate_run(
         InputError: the run, the dataset, an option or ``out`` is at fault; nothing was written.
     """
     if out is None and run_folder(run) != Path(run):
-        raise InputError(f"{run}: is no folder of yours to write to; name one with --out")
+        raise InputError(f"{run}: is no folder of yours to write to; evaluate it with --out FOLDER")
     folder = output_folder(run if out is None else out)
     scratch = folder / SCRATCH
     work = Work(batch_size, jobs, progress)
