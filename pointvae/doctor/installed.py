@@ -37,7 +37,7 @@ def packages() -> list[Finding]:
     if version < OLDEST:
         state, mend = FAULT, "install Python 3.10 or newer"
     elif version > NEWEST:
-        state, mend = HINT, "newer than what is tested, 3.10 to 3.13; if something fails, try one of those"
+        state, mend = HINT, "newer than 3.13, the newest that was tried; if something fails, try 3.11"
     found = [Finding("python", told, state, mend), Finding("pointvae", __version__)]
     for requirement, extra in _requirements():
         if not extra:
