@@ -32,15 +32,16 @@ SMALLER = {  # verb -> options that are added to a page's command, or take the p
     "train": TINY,
     "refine": ["--epochs=1", "--shapes=32", "--accelerator=cpu"],
     "evaluate": ["--quick=true", "--parts=latents"],
-    "compare": ["--quick=true"],  # and the page's data set, on which the other run is evaluated first
+    "compare": ["--quick=true"],  # of runs that are all evaluated first, see `evaluated`
     "attack": ["--steps=1", "--restarts=1", "--shapes=6", "--radii=0.01"],
     "demo": ["--shapes_per_class=3", "--epochs=1"],
+    "doctor": ["--quick=true"],
 }
 INSTEAD = {"procedural": ["--points=64", "--shapes_per_class=2"]}  # of a source, for `prepare`
 
 NOT_HERE = {  # what a command has in it -> why it is not run
-    "s3://": "needs a bucket",
     "view ": "opens a window and waits; tests/test_view.py opens one",
+    "s3://": "needs a bucket",
     "dask://": "needs a cluster",
     "ray://": "needs a cluster",
     "hf://": "needs the Hub",
@@ -49,6 +50,8 @@ NOT_HERE = {  # what a command has in it -> why it is not run
     "prepare hf-objaverse": "a download of gigabytes",
     "prepare saved": "what Hugging Face's save_to_disk wrote; tests/data/test_huggingface.py reads such",
     "prepare clouds.parquet": "a table of somebody's own; tests/data/test_huggingface.py reads such",
+    "--logger wandb": "needs an account; tests/training/test_loggers.py runs it without one",
+    "mlflow": "starts a database; tests/training/test_loggers.py runs it",
     "--devices 4": "needs four devices",
     "--protocol NAME": "NAME stands for any protocol",
     "few_shot": "needs thirty shapes of each class; tests/evaluation/test_protocols.py runs it",
@@ -87,15 +90,20 @@ def with_options(argv, options):
     return [*out, *options]
 
 
-def smaller(argv, line=""):
-    """A page's command as it is run here; ``line`` is all that the page types."""
+def smaller(argv):
+    """A page's command as it is run here."""
     options = next(
         (INSTEAD[word] for word in argv if argv[0] == "prepare" and word in INSTEAD), SMALLER.get(argv[0], [])
     )
-    if argv[0] == "compare" and "--dataset" not in argv:
-        options = [*options, "--dataset=data/mine" if "data/mine" in line else "--dataset=DATASET"]
     own = "--parts" in argv  # a page that chooses parts means these
     return with_options(argv, [option for option in options if not (own and option.startswith("--parts"))])
+
+
+def evaluated(argv, line):
+    """Evaluate a little the runs that a page compares, on its data set; ``line`` is all that the page types."""
+    dataset = "data/mine" if "data/mine" in line else "DATASET"
+    for run_folder in {word for word in argv[1:] if Path(word, "config.json").is_file()}:
+        assert told(["evaluate", run_folder, dataset, *SMALLER["evaluate"]]) == 0
 
 
 def why_not(argv):
@@ -161,7 +169,9 @@ def test_the_commands_of_a_page_run_in_their_order(page, world, capfd):
     for where, argv in COMMANDS:
         if where != page or not is_whole(argv) or why_not(argv):
             continue
-        given = smaller(argv, line)
+        given = smaller(argv)
+        if argv[0] == "compare":
+            evaluated(argv, line)
         if argv[0] in MADE and "--resume" not in argv:
             shutil.rmtree([word for word in argv[1:] if not word.startswith("--")][MADE[argv[0]]], ignore_errors=True)
         if Path(argv[-1]).suffix and argv[0] != "prepare":
