@@ -1,6 +1,9 @@
 """The one exception that means "the input is at fault", and words that a terminal shows as they are."""
 
+import re
 from typing import Any
+
+_HIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class InputError(ValueError):
@@ -38,3 +41,13 @@ def printable_tree(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [printable_tree(item) for item in value]
     return value
+
+
+def visible(page: str) -> str:
+    r"""A page of HTML whose control and direction characters, which only names can hold, are spelt out.
+
+    Example:
+        >>> visible("<td>\u202egnp.exe</td>")
+        '<td>\\u202egnp.exe</td>'
+    """
+    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from pointvae.errors import InputError
+from pointvae.errors import InputError, printable
 from pointvae.writing import write_text
 
 CARD = "README.md"
@@ -112,7 +113,8 @@ def _is_shard(shard: Any, splits: Any) -> bool:
     return (
         isinstance(shard, dict)
         and re.fullmatch(r"[\w-]+\.parquet", str(shard.get("file"))) is not None
-        and shard.get("split") in splits
+        and isinstance(splits, dict)
+        and str(shard.get("split")) in splits
         and _is_count(shard.get("rows"))
         and _is_count(shard.get("bytes"))
         and isinstance(shard.get("sha256"), str)
@@ -178,14 +180,14 @@ def _body(facts: dict[str, Any]) -> str:
         "none": "as in the source",
     }[facts["normalize"]]
     lines = [
-        f"# {facts['source']}",
+        f"# {markdown(facts['source'])}",
         "",
         f"{sum(split['shapes'] for split in splits.values())} point clouds of {facts['points']} points, "
-        f"prepared by pointvae from `{facts['source']}`.",
+        f"prepared by pointvae from {markdown(facts['source'])}.",
         "",
         f"- up axis: z{turned}",
         f"- position and size: {scale}",
-        f"- licence: {facts['licence']}",
+        f"- licence: {markdown(facts['licence'])}",
         *_origin(facts.get("origin")),
         f"- seed: {facts['recipe']['seed']}",
         "",
@@ -198,12 +200,14 @@ def _body(facts: dict[str, Any]) -> str:
         "|---|" + "---:|" * len(splits),
     ]
     for name in facts["classes"]:
-        lines.append(f"| {name} | " + " | ".join(str(s["classes"].get(name, 0)) for s in splits.values()) + " |")
+        lines.append(
+            f"| {markdown(name)} | " + " | ".join(str(s["classes"].get(name, 0)) for s in splits.values()) + " |"
+        )
     lines.append("| **all** | " + " | ".join(str(split["shapes"]) for split in splits.values()) + " |")
     lines += ["", "## Left out", ""]
     if facts["skipped"]:
         lines += ["| file | why |", "|---|---|"]
-        lines += [f"| {_cell(row['file'])} | {_cell(row['why'])} |" for row in facts["skipped"]]
+        lines += [f"| {markdown(row['file'])} | {markdown(row['why'])} |" for row in facts["skipped"]]
     else:
         lines.append("No file was left out.")
     return "\n".join(lines) + "\n"
@@ -222,5 +226,12 @@ def _origin(origin: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def markdown(text: object) -> str:
+    r"""A name as Markdown shows it: one printable line, no markup of its own, whatever is in it.
+
+    Example:
+        >>> markdown("<b>| chair\n# `x`")
+        '&lt;b&gt;\\| chair # \\`x\\`'
+    """
+    shown = html.escape(printable(str(text)), quote=False)
+    return re.sub(r"([|`*\[\]$])", r"\\\1", shown.replace("\\", "\\\\"))

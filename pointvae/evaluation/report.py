@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pointvae.errors import visible
 from pointvae.evaluation import report_figures as figures
 from pointvae.evaluation import report_tables as tables
 from pointvae.evaluation.comparison import compare_evaluations
@@ -70,7 +71,7 @@ def report_html(runs: Runs, title: str | None = None, compared: Mapping[str, Any
         for key, name, content in sections
     )
     assets = files("pointvae.evaluation")
-    return (
+    return visible(
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>\n{assets.joinpath('report.css').read_text(encoding='utf-8')}</style>"

@@ -92,8 +92,9 @@ def of_scans(kind: str) -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"scan{kind}"
         if kind == ".e57":
-            write_e57(path, [(points, (1.0, 0, 0, 0), (0, 0, 1.0), np.arange(40) % 2)])
-            return [path.read_bytes()]
+            states = (None, np.arange(40) % 2)
+            parts = [[(points, (1.0, 0, 0, 0), (0, 0, 1.0), state)] for state in states]
+            return [write_e57(path, part).read_bytes() for part in parts]
         found = [write_las(path, points, point_format=form).read_bytes() for form in (6, 1)]
     return found
 

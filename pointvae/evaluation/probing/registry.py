@@ -97,7 +97,7 @@ def _from_file(path: Path) -> Protocol:
         raise InputError(f"--protocol {path}: must hold one JSON object with a protocol's fields")
     try:
         protocol = Protocol.from_dict(fields)
-    except InputError as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"--protocol {path}: {error}") from None
     if protocol.name in PROTOCOLS and protocol != PROTOCOLS[protocol.name]:
         raise InputError(f"--protocol {path}: {protocol.name!r} is the name of a frozen protocol; give yours another")
