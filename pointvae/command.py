@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -43,9 +43,12 @@ def run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
         verbs: the functions by name.
         argv: the arguments, without the program's name.
     """
+    with _ending_well():
+        return _run(verbs, argv)
+
+
+def _run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
     verb = argv[0] if argv else ""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminated)
     try:
         if verb in ("", "-h", "--help", "help"):
             sys.stdout.write(_overview(verbs))
@@ -76,9 +79,21 @@ def run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
         return _fail(verb, f"the store does not do as asked ({error}); see to its address and credentials")
 
 
-def _terminated(number: int, frame: FrameType | None) -> None:
-    """End as Ctrl-C ends: temporary files are cleared away."""
-    raise KeyboardInterrupt("terminated; what was finished is kept")
+@contextmanager
+def _ending_well() -> Iterator[None]:
+    """Let SIGTERM end a verb as Ctrl-C ends it: temporary files are cleared away."""
+
+    def terminated(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt("terminated; what was finished is kept")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run_verb(name: str, verb: Verb, argv: list[str]) -> int:

@@ -400,6 +400,17 @@ def test_ctrl_c_in_training_says_how_to_go_on_and_going_on_works(call, dataset, 
     assert call(*arguments, "--resume")[0] == 0
 
 
+def test_sigterm_ends_a_verb_as_ctrl_c_does_and_is_then_what_it_was(call, monkeypatch, dataset):
+    import signal
+
+    from pointvae.data import inspection
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(inspection, "inspect", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    assert "terminated; what was finished is kept" in refusal(call("inspect", dataset))
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_ctrl_c_is_one_line(call, monkeypatch, dataset):
     from pointvae.data import inspection
 
