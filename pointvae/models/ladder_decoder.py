@@ -144,7 +144,7 @@ class LadderDecoder(Decoder):
         for module, u in zip(self.levels, parts[1:], strict=True):
             level = cast(Level, module)
             anchors = level.arrive(anchors)
-            anchors = level.refine(anchors, u.unflatten(1, (anchors.points.shape[1], -1)))
+            anchors = level.refine(anchors, torch.unflatten(u, 1, (anchors.points.shape[1], -1)))
         return self.finish(anchors)
 
 

@@ -5,6 +5,7 @@ Source: Achlioptas et al., "Learning Representations and Generative Models for 3
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from pointvae.models.decoders.base import DECODERS, Decoder
@@ -38,4 +39,5 @@ class MLPDecoder(Decoder):
             z = layer(z)
         with autocast_off(z.device):  # coordinates need more than the 8 binary digits of bf16
             out: Tensor = last(z.to(last.weight.dtype))
-        return out.unflatten(1, (self.points, self.channels))
+        rows: Tensor = torch.unflatten(out, 1, (self.points, self.channels))
+        return rows
