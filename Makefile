@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help demo test test-slow lint format docs notebooks bench clean
+.PHONY: help demo test test-slow test-faults lint format docs notebooks bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -23,6 +23,10 @@ $(VENV)/.slow: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,slow,docs]"
 	touch $@
 
+$(VENV)/.faults: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,faults]"
+	touch $@
+
 $(VENV)/.docs: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	touch $@
@@ -31,10 +35,13 @@ demo: $(VENV)/.run ## shapes -> VAE and CR-VAE -> probe -> demo/report.html, min
 	$(BIN)/pointvae demo
 
 test: $(VENV)/.dev ## the tests, under 10 minutes on two cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not faults"
 
 test-slow: $(VENV)/.slow ## clusters, faults, scale: the tests that take minutes each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+test-faults: $(VENV)/.faults ## kills, faults of the machine, 100,000 hostile files: bounded in time, prints its figures
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults
 
 lint: $(VENV)/.dev ## format check, lint, types
 	$(BIN)/ruff format --check .
