@@ -1,6 +1,7 @@
 """Every input that once broke a property is kept, and read again; a few thousand new ones are tried besides."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pointvae.data.inputs import read_input
 from pointvae.data.meshes import PLAIN, read_plain
+from pointvae.errors import InputError
 from tests.fuzz.campaign import run
 from tests.fuzz.targets import TARGETS, place
 
@@ -38,6 +41,13 @@ def test_what_was_found_once_is_refused_or_read_and_breaks_nothing(finding, tmp_
     with place(target, tmp_path) as path:
         path.write_bytes(finding.read_bytes())
         assert target.read(path) in ("accepted", "refused")
+
+
+@linux
+@pytest.mark.parametrize("ended", sorted((Path(__file__).parent / "contained").iterdir()), ids=lambda path: path.name)
+def test_what_ends_its_reader_costs_one_file_which_is_named(ended):
+    with pytest.raises(InputError, match=rf"{re.escape(ended.name)}: crashed the reader \("):
+        read_input(ended, points=4)
 
 
 @linux
