@@ -53,7 +53,7 @@ format: $(VENV)/.dev ## format the code and mend what can be mended
 	$(BIN)/ruff check --fix .
 
 docs: $(VENV)/.docs ## the site, into site/; a warning fails it
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 notebooks: $(VENV)/.dev ## make the notebooks of their scripts, run each, keep what they show in build/notebooks/ for the site
 	OMP_NUM_THREADS=1 $(BIN)/python notebooks/build.py --execute

@@ -22,7 +22,8 @@ def on_site(path: str) -> str:
     if inside.parts[0] == "docs":
         return posixpath.join(*inside.parts[1:])
     if inside.parts[0] == "notebooks":
-        return f"tutorials/{inside.stem}.md"
+        page = f"{inside.stem}.md" if inside.suffix in (".py", ".ipynb") else posixpath.join(*inside.parts[1:])
+        return f"tutorials/{page}"
     if inside.parts[0] == "results" and inside.suffix == ".csv":
         return f"results/{inside.stem}.md"
     return f"files/{path}.md"
