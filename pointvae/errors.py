@@ -3,6 +3,9 @@
 import re
 from typing import Any
 
+LONGEST = 1200
+"""Letters of a refusal: what a stranger wrote is quoted, but nobody reads pages of it."""
+
 _HIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -16,7 +19,8 @@ class InputError(ValueError):
     """
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        line = printable(super().__str__())
+        return line if len(line) <= LONGEST else f"{line[: LONGEST * 2 // 3]} … {line[-LONGEST // 4 :]}"
 
 
 def printable(text: str) -> str:
