@@ -160,12 +160,17 @@ def _write(tallies: dict[str, Tally], seed: int) -> None:
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     RESULTS.parent.mkdir(exist_ok=True)
+    rows: dict[str, list[Any]] = {}
+    if RESULTS.is_file():  # those of readers that were not run stay
+        with RESULTS.open(newline="") as file:
+            rows = {row[0]: row for row in list(csv.reader(file))[1:]}
+    for name, t in tallies.items():
+        row = [name, t.inputs, t.accepted, t.refused, t.contained, len(t.findings), mended(name), seed]
+        rows[name] = [*row, f"{t.seconds:.1f}", commit.stdout.strip(), __version__]
     with RESULTS.open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow([*COLUMNS, "commit", "version"])
-        for name, t in tallies.items():
-            row = [name, t.inputs, t.accepted, t.refused, t.contained, len(t.findings), mended(name), seed]
-            rows.writerow([*row, f"{t.seconds:.1f}", commit.stdout.strip(), __version__])
+        out = csv.writer(file)
+        out.writerow([*COLUMNS, "commit", "version"])
+        out.writerows(rows.values())
 
 
 if __name__ == "__main__":

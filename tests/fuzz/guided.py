@@ -1,7 +1,7 @@
-"""Coverage-guided fuzzing of the readers in plain Python, by atheris: ``python -m tests.fuzz.guided SUFFIX RUNS SEED``.
+"""Coverage-guided fuzzing of readers in plain Python, by atheris: ``python -m tests.fuzz.guided SUFFIX RUNS SEED``.
 
-Its inputs grow towards code that none has reached. It ends with 77 at the first input that breaks a property, and leaves
-it in the working folder; it stops after RUNS inputs or ten minutes.
+Its inputs grow towards code that none has reached. It ends with 77 at the first input that breaks a property, and
+leaves it in the working folder; it stops after RUNS inputs or ten minutes.
 """
 
 import sys

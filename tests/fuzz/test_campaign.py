@@ -1,4 +1,4 @@
-"""100,000 mutated files for all readers, and coverage-guided ones for those in plain Python: run by `make test-faults`."""
+"""100,000 mutated files for all readers, and coverage-guided ones for plain Python: run by `make test-faults`."""
 
 import os
 import re
