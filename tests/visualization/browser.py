@@ -58,7 +58,7 @@ class Browser:
         self._buffer, self._number, self._session = b"", 0, ""
         self.noise: list[str] = []
         self.requests: list[str] = []
-        target = next(t for t in self.ask("Target.getTargets")["targetInfos"] if t["type"] == "page")
+        target = self.ask("Target.createTarget", url="about:blank")  # its own page comes when it likes
         attached = self.ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):

@@ -110,7 +110,7 @@ def test_clicking_pins_until_it_is_let_go(page, viewed):
 def test_search_finds_by_name_and_class_and_takes_by_key(page, viewed):
     names = viewed[3].names
     page.press("/")
-    page.type("STICK_014")
+    page.type("STICK_014 train")
     assert page.run("[...document.querySelectorAll('#results [role=option]')].map((o) => o.dataset.row)") == ["14"]
     page.press("Enter")
     assert (name(page), state(page, "pinned")) == (names[14], 14)
@@ -286,6 +286,12 @@ def test_on_a_phone_one_column_holds_and_a_tap_pins(page):
     page.ask("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
     page.ask("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
     page.wait(f"document.documentElement.page.pinned === {row}")
+
+
+def test_a_page_that_is_hidden_draws_nothing_and_does_not_mind(page):
+    page.run("document.querySelector('main').style.display = 'none'")
+    page.run("(({ map, left }) => { map.ask(); map.draw(); left.draw(0, 0); })(document.documentElement.page)")
+    page.run("document.querySelector('main').style.display = ''")
 
 
 def test_the_page_may_not_connect(page):

@@ -88,6 +88,7 @@ class Dots {
   // Draw the first `count` dots, the first ones lowest.
   draw(count) {
     const { width, height, ratio } = this.fit();
+    if (!this.canvas.width || !this.canvas.height) return; // hidden, as in a notebook's folded cell
     if (this.gl) this.drawGL(count, width, height, ratio);
     else if (count && this.dots[4 * count - 1] === FLAT) this.paint(count, ratio);
     else this.drawFlat(count, ratio);

@@ -41,7 +41,7 @@ class LatentMap {
     const places = this.scene.maps[this.map].places;
     this.reach ??= [0, 1].map((axis) => places.reduce((most, v, i) => (i % 2 === axis ? Math.max(most, Math.abs(v)) : most), 0.05));
     const { width, height } = this.box;
-    return Math.min((width / 2 - 30) / this.reach[0], (height / 2 - 30) / this.reach[1]);
+    return Math.max(1, Math.min((width / 2 - 30) / this.reach[0], (height / 2 - 30) / this.reach[1]));
   }
 
   pixel(x, y) {
