@@ -165,3 +165,12 @@ def test_anchors_are_those_of_github():
         "two-likelihoods-of-a-set",
         "other-peoples-x-distances",
     }
+
+
+def test_the_citation_names_the_version_of_the_package():
+    import yaml
+
+    import pointvae
+
+    told = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert told["version"] == pointvae.__version__
