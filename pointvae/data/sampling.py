@@ -143,12 +143,15 @@ def normalize_points(points: npt.NDArray[Any], how: Normalize) -> npt.NDArray[An
     """
     if how == "none":
         return points
-    middle = points.mean(axis=0) if how == "sphere" else (points.max(axis=0) + points.min(axis=0)) / 2
-    centred = points - middle
-    extent = float(np.abs(centred).max())
-    if not extent > 0:
+    greatest = float(np.abs(points).max())
+    # not by what is left of a mean's rounding, which would be made a shape of; sums of 1e308 would overflow
+    if greatest == 0 or (points == points[0]).all():
         raise InputError("all points coincide, so the shape has no size")
-    centred = centred / extent
+    _, power = np.frexp(greatest)
+    scaled = np.ldexp(points, -power)
+    middle = scaled.mean(axis=0) if how == "sphere" else (scaled.max(axis=0) + scaled.min(axis=0)) / 2
+    centred = scaled - middle
+    centred = centred / float(np.abs(centred).max())
     if how == "cube":
         return np.asarray(centred)
     return np.asarray(centred / np.sqrt(np.einsum("ni,ni->n", centred, centred).max()))
@@ -185,6 +188,8 @@ def to_cloud(
             drawn_normals = turn_z_up(face_normals(vertices, geometry.faces)[chosen], up).astype(np.float32)
     with np.errstate(over="ignore"):
         cloud = normalize_points(turn_z_up(drawn, up), normalize).astype(np.float32)
+    if not np.isfinite(cloud).all():
+        raise InputError(f"coordinates of {np.abs(vertices).max():.3g} are beyond float32; normalise the shape")
     return np.ascontiguousarray(cloud), drawn_normals
 
 

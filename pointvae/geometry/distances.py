@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pointvae.errors import InputError
 from pointvae.geometry.chunks import gather_points
+from pointvae.geometry.finite import check_rows, distance_limit, present
 from pointvae.geometry.scores import full_precision, least, score_tables
 from pointvae.kernels import nearest_by_kernel
 
@@ -89,8 +90,20 @@ class Nearest:
         return masked_mean(of(self.forward), self.x_mask), masked_mean(of(self.backward), self.y_mask)
 
 
+def check_pairs(x: Tensor, y: Tensor, x_mask: Tensor | None = None, y_mask: Tensor | None = None) -> None:
+    """Refuse clouds of which no distance can be made.
+
+    Raises:
+        InputError: on the CPU, where a cloud has no point, or holds NaN, infinity or what is too large to square.
+    """
+    for cloud, mask in ((x, x_mask), (y, y_mask)):
+        check_rows(cloud, "cloud", distance_limit(full_precision(cloud)[0].dtype), mask)
+
+
 def nearest_both_ways(x: Tensor, y: Tensor, x_mask: Tensor | None = None, y_mask: Tensor | None = None) -> Nearest:
     """The nearest points of pairs of clouds x [B, N, C] and y [B, M, C] with masks [B, N] and [B, M], both ways."""
+    check_pairs(x, y, x_mask, y_mask)
+    x, y = present(x, x_mask), present(y, y_mask)  # a distance to NaN would have a gradient, masked or not
     forward, forward_index = nearest(x, y, y_mask)
     backward, backward_index = nearest(y, x, x_mask)
     return Nearest(forward, backward, forward_index, backward_index, x_mask, y_mask)
@@ -105,13 +118,19 @@ def _cd_l2_sum(near: Nearest) -> Tensor:
     return masked_sum(near.forward, near.x_mask) + masked_sum(near.backward, near.y_mask)
 
 
+def root(squared: Tensor) -> Tensor:
+    """Lengths of squares, with the gradient 0 where points coincide, where a length has none."""
+    apart = squared > 0
+    return torch.where(apart, squared, 1.0).sqrt() * apart
+
+
 def _cd_l1_half(near: Nearest) -> Tensor:
-    forward, backward = near.means(torch.sqrt)
+    forward, backward = near.means(root)
     return (forward + backward) / 2
 
 
 def _cd_l1_max(near: Nearest) -> Tensor:
-    return torch.maximum(*near.means(torch.sqrt))
+    return torch.maximum(*near.means(root))
 
 
 CHAMFER: Mapping[str, Callable[[Nearest], Tensor]] = {
@@ -146,11 +165,12 @@ def chamfer_distances(
         y_mask: which points of y exist [B, M]; all when absent.
 
     Returns:
-        One value for each pair [B] by name. Those of ``l1`` are in the clouds' units and have no gradient where
+        One value for each pair [B] by name. Those of ``l1`` are in the clouds' units, with a gradient of 0 where
         points coincide; those of ``l2`` are in squared units.
 
     Raises:
-        InputError: a convention is unknown.
+        InputError: a convention is unknown; or, on the CPU, a cloud has no point or holds NaN, infinity, or
+            coordinates beyond 2e15 (1e123 in float64).
 
     Example:
         >>> x, y = torch.zeros(1, 1, 3), torch.tensor([[[0.0, 3.0, 4.0]]])
@@ -178,5 +198,9 @@ def chamfer_distance(x: Tensor, y: Tensor, x_mask: Tensor | None = None, y_mask:
 
     Returns:
         One value for each pair [B], in squared units of the clouds (unit-sphere lengths squared).
+
+    Raises:
+        InputError: on the CPU, where a cloud has no point or holds NaN, infinity, or coordinates beyond 2e15 (1e123
+            in float64).
     """
     return _cd_l2_mean(nearest_both_ways(x, y, x_mask, y_mask))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pointvae.errors import InputError
+from pointvae.geometry.finite import binary_scale, check_rows, present
 from pointvae.geometry.scores import full_precision
 
 
@@ -29,7 +30,8 @@ def farthest_points(points: Tensor, count: int, mask: Tensor | None = None, star
         Indices [B, count], int64, in the order of choice; on the CPU the lowest among equally far ones.
 
     Raises:
-        InputError: nothing is asked for, a cloud has no point, or a start is no point of its cloud.
+        InputError: nothing is asked for, a start is no point of its cloud, or, on the CPU, a cloud has no point or
+            holds NaN or infinity.
 
     Example:
         >>> line = torch.tensor([[[0.0], [1.0], [2.0], [7.0], [9.0]]])
@@ -41,7 +43,9 @@ def farthest_points(points: Tensor, count: int, mask: Tensor | None = None, star
         raise InputError(f"farthest points: {count} of {n} points asked for; both must be at least 1")
     (points,) = full_precision(points)
     there = torch.ones(batch, n, dtype=torch.bool, device=points.device) if mask is None else mask
-    points = points.masked_fill(~there.unsqueeze(2), 0.0)
+    check_rows(points, "cloud", torch.finfo(points.dtype).max, mask)
+    points = present(points, mask)
+    points = points * binary_scale(points)
     channels = points.permute(2, 0, 1).contiguous()  # each a run of memory
     memory = torch.empty_like(channels)
     parts = memory.unbind()

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from pointvae.geometry.finite import present
 from pointvae.geometry.scores import full_precision, least_few, score_tables
 
 
@@ -19,6 +20,7 @@ def knn(points: Tensor, k: int, mask: Tensor | None = None) -> Tensor:
     Returns:
         Indices [B, N, k], int64, nearest first; on the CPU the lowest first among equals.
     """
+    points = present(points, mask)
     index = _nearest_few(points, points, k, mask, within=True)
     if mask is None:
         return index

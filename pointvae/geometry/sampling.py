@@ -31,4 +31,5 @@ def systematic_choice(weights: Tensor, count: int, generator: Generator | None =
     places = (torch.arange(count, device=weights.device, dtype=weights.dtype) + start) / count
     ends = weights.cumsum(dim=1)
     last = torch.nextafter(ends[:, -1:], torch.zeros_like(start))  # rounding must not reach past the last weight
-    return torch.searchsorted(ends, torch.minimum(places, last), right=True)
+    # of weights that are NaN the last is taken: an index must point somewhere
+    return torch.searchsorted(ends, torch.minimum(places, last), right=True).clamp_max(weights.shape[1] - 1)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pointvae.geometry.chunks import row_chunks
+from pointvae.geometry.finite import binary_scale, present
 
 FEW = 6  # channels up to which sums of outer products are faster than a matrix product
 
@@ -31,6 +32,8 @@ def full_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
 def score_tables(queries: Tensor, points: Tensor, mask: Tensor | None) -> Iterator[tuple[slice, slice, Tensor]]:
     """Scores of candidates, in chunks: lower is nearer, infinite where a candidate does not exist.
 
+    Those of a cloud are multiplied by the square of its `binary_scale`, so that they are finite for all coordinates.
+
     Args:
         queries: places asked about [B, Q, C].
         points: candidates [B, N, C], of the same dtype.
@@ -41,8 +44,13 @@ def score_tables(queries: Tensor, points: Tensor, mask: Tensor | None) -> Iterat
     """
     batch, count, _ = queries.shape
     n = points.shape[1]
-    centre = points.mean(dim=1, keepdim=True)  # near the origin the expanded square keeps its digits
-    queries, points = queries - centre, points - centre
+    same, points = queries is points and mask is None, present(points, mask)
+    scale = binary_scale(points) if same else binary_scale(queries, points)
+    points = points * scale
+    # near the origin the expanded square keeps its digits
+    centre = points.mean(dim=1, keepdim=True) if mask is None else _mean_of_present(points, mask)
+    points = points - centre
+    queries = points if same else queries * scale - centre
     offset = points.square().sum(-1)
     if mask is not None:
         offset = offset.masked_fill(~mask, torch.inf)
@@ -57,6 +65,10 @@ def score_tables(queries: Tensor, points: Tensor, mask: Tensor | None) -> Iterat
             table = memory[: shape[0] * shape[1] * n].view(shape)
             _fill(table, offset[clouds], queries[clouds, rows], lifted[clouds])
             yield clouds, rows, table
+
+
+def _mean_of_present(points: Tensor, mask: Tensor) -> Tensor:
+    return points.sum(dim=1, keepdim=True) / mask.sum(dim=1).clamp_min(1).view(-1, 1, 1)
 
 
 def _fill(table: Tensor, offset: Tensor, queries: Tensor, lifted: Tensor) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pointvae.errors import InputError
+from pointvae.geometry.finite import check_rows, distance_limit
 
 EMD = ("emd_l1_mean", "emd_l2_mean")
 """The conventions by name: mean distance of the matched points, or mean squared distance; each matched by its own."""
@@ -31,7 +32,7 @@ def earth_movers_distance(x: Tensor, y: Tensor, convention: str = "emd_l1_mean")
         One value for each pair [B], float64, without a gradient.
 
     Raises:
-        InputError: the clouds differ in size or in number, or the convention is unknown.
+        InputError: the clouds differ in size or in number, hold NaN or infinity, or the convention is unknown.
 
     Example:
         >>> x = torch.tensor([[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]])
@@ -44,6 +45,8 @@ def earth_movers_distance(x: Tensor, y: Tensor, convention: str = "emd_l1_mean")
             f"earth mover's distance: clouds {list(x.shape)} and {list(y.shape)} differ; it matches points one to "
             "one, so draw both down to the same number of points"
         )
+    for cloud in (x, y):
+        check_rows(cloud.detach().cpu(), "cloud", distance_limit(torch.float64))
     pairs = zip(x.detach().double().cpu().numpy(), y.detach().double().cpu().numpy(), strict=True)
     return torch.tensor([matched_cost(a, b, convention) for a, b in pairs], dtype=torch.float64)
 

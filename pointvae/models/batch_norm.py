@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from pointvae.errors import InputError
 from pointvae.global_batch import mean_over_batch, sharers, sum_over_processes
 
 
@@ -21,6 +22,8 @@ class BatchNorm1d(nn.BatchNorm1d):
     def forward(self, rows: Tensor) -> Tensor:
         """Rows [R, C], normalised; in training by the batch's statistics, else by the running ones."""
         if not self.training or sharers() == 1:
+            if self.training and len(rows) == 1:
+                raise InputError("a batch of one in training: batch norms need at least two rows; give more shapes")
             return super().forward(rows)
         arguments = (rows, self.weight, self.bias, self.eps)
         out: Tensor

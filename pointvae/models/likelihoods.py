@@ -9,10 +9,13 @@ from torch import Generator, Tensor, nn
 from pointvae.errors import InputError
 from pointvae.geometry.chunks import gather_points
 from pointvae.geometry.distances import chamfer_distance
+from pointvae.geometry.finite import check_rows, distance_limit, present
 from pointvae.geometry.sampling import random_subset, systematic_choice
 from pointvae.models.mixture_density import mixture_log_density
 from pointvae.models.registry import Registry
 from pointvae.randomness import normal
+
+LOG_SIGMA_LIMIT = 20.0  # a learned σ stays between 2e-9 and 5e8, where all that is made of it is finite
 
 
 class Likelihood(nn.Module, ABC):
@@ -61,7 +64,7 @@ class Chamfer(Likelihood):
 
     Args:
         sigma: scale, unit-sphere lengths. It decides how much the latents carry: at 0.05 much, at 0.25 little.
-        learned: make σ a parameter that starts at ``sigma``.
+        learned: make σ a parameter that starts at ``sigma``; it is held between 2e-9 and 5e8.
     """
 
     channels = 3
@@ -80,9 +83,12 @@ class Chamfer(Likelihood):
     def log_prob(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Log pseudo-likelihood [B], nats, of targets [B, N, 3] under decoder rows [B, M, 3]."""
         count = target.shape[1] if mask is None else mask.sum(dim=1)
+        check_rows(target, "cloud", mask=mask)
         distance = chamfer_distance(output[..., :3], target, y_mask=mask)
-        log_prob = -0.5 * count * distance * torch.exp(-2.0 * self.log_sigma)
-        return log_prob - 3.0 * count * self.log_sigma if self.learned else log_prob
+        limit = LOG_SIGMA_LIMIT if self.learned else math.inf
+        log_sigma = self.log_sigma.clamp(-limit, limit)
+        log_prob = -0.5 * count * distance * torch.exp(-2.0 * log_sigma)
+        return log_prob - 3.0 * count * log_sigma if self.learned else log_prob
 
     def cloud(self, output: Tensor, count: int, generator: Generator | None = None, *, noisy: bool = False) -> Tensor:
         """The rows' points, thinned at random to ``count`` where there are more [B, min(M, count), 3]."""
@@ -129,6 +135,9 @@ class Mixture(Likelihood):
 
     def log_prob(self, output: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Log-likelihood [B], nats, of targets [B, N, 3] under decoder rows [B, M, 5]."""
+        check_rows(target, "cloud", mask=mask)
+        check_rows(output, "decoder output", distance_limit(torch.float32))
+        target = present(target, mask)
         centres, log_weights, log_scales = self.components(output)
         constant = log_weights - 3.0 * log_scales - 1.5 * math.log(2.0 * math.pi)
         precision = torch.exp(-2.0 * log_scales)

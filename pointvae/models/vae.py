@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.distributions import Independent, Normal
 
 from pointvae.errors import InputError
+from pointvae.geometry.finite import check_rows, present
 from pointvae.models.batch_norm import BatchNorm1d
 from pointvae.models.decoders import DECODERS
 from pointvae.models.encoders import ENCODERS
@@ -114,7 +115,7 @@ class PointVAE(nn.Module):
     def features(self, points: Tensor, mask: Tensor | None = None) -> Tensor:
         """Encoder features [B, F] of clouds [B, N, 3], before the posterior head."""
         check_clouds(points, mask)
-        out: Tensor = self.encoder(points, mask)
+        out: Tensor = self.encoder(present(points, mask), mask)
         return out
 
     def posterior(self, points: Tensor, mask: Tensor | None = None) -> Posterior:
@@ -127,9 +128,14 @@ class PointVAE(nn.Module):
         return posterior
 
     def decode(self, z: Tensor) -> Tensor:
-        """Points [B, M, 3] of latents [B, D]."""
+        """Points [B, M, 3] of latents [B, D].
+
+        Raises:
+            InputError: the shape is another; or, on the CPU, a latent holds NaN, infinity or more than `LIMIT`.
+        """
         if z.dim() != 2 or z.shape[1] != self.latent_dim:
             raise InputError(f"latents must be [B, {self.latent_dim}], got {list(z.shape)}")
+        check_rows(z, "latent")
         out: Tensor = self.decoder(z)[..., :3]
         return out
 
@@ -154,10 +160,11 @@ class PointVAE(nn.Module):
 
 
 def check_clouds(points: Tensor, mask: Tensor | None) -> None:
-    """Refuse what is not a batch of clouds, by shape alone.
+    """Refuse what is not a batch of clouds.
 
     Raises:
-        InputError: the shape is not [B, N, 3] with N at least 1, or the mask's is not [B, N].
+        InputError: the shape is not [B, N, 3] with N at least 1, or the mask's is not [B, N]; or, on the CPU and
+            outside of `fit`, a cloud has no point or holds NaN, infinity or coordinates beyond `LIMIT`.
     """
     if points.dim() != 3 or points.shape[2] != 3 or points.shape[1] == 0:
         raise InputError(f"clouds must be [B, N, 3] with at least one point, got {list(points.shape)}")
@@ -165,3 +172,4 @@ def check_clouds(points: Tensor, mask: Tensor | None) -> None:
         raise InputError(
             f"a mask must be boolean [B, N] = {list(points.shape[:2])}, got {mask.dtype} {list(mask.shape)}"
         )
+    check_rows(points, "cloud", mask=mask)

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from pointvae.geometry.distances import chamfer_distance
+from pointvae.geometry.finite import unwatched
 from pointvae.geometry.sampling import random_subset
 from pointvae.global_batch import global_batch
 from pointvae.models.posteriors import along
@@ -94,7 +95,7 @@ class TrainingModule(pl.LightningModule):
         """The loss of one batch of clouds [B, N, 3]; every term is logged raw and weighted, in nats a shape."""
         step, size = self.global_step, len(batch)
         generator = generator_for(self.seed, TRAIN, step, 0, device=batch.device)  # one for all processes
-        with global_batch():
+        with global_batch(), unwatched():
             clouds = self.clouds(batch, generator)
             terms = self.objective(self.model, clouds, generator=generator, step=step)
         self.finite.note_terms(terms, step, self.current_epoch, index)
@@ -123,6 +124,7 @@ class TrainingModule(pl.LightningModule):
         """Go on with the means of the epoch so far."""
         self.means.load_state_dict(checkpoint.get("means", {}), self.global_rank)
 
+    @unwatched()
     def validation_step(self, batch: Tensor, index: int) -> None:
         """Terms, codes, reconstruction error, consistency gap and drift of held-out clouds [B, N, 3]."""
         generator = generator_for(self.seed, VALIDATE, index, device=batch.device)

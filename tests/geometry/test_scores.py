@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from pointvae.geometry.finite import binary_scale
 from pointvae.geometry.scores import FEW, full_precision, least, least_few, score_tables
 
 VALUES = st.sampled_from([-torch.inf, -1.0, -0.0, 0.0, 0.5, 1.0, 2.0, torch.inf, torch.nan])
@@ -45,12 +46,15 @@ def test_scores_are_squared_distances_but_for_the_queries_own_squares(channels):
     g = torch.Generator().manual_seed(0)
     x, y = (torch.randn(3, n, channels, dtype=torch.float64, generator=g) for n in (9, 7))
     mask = torch.arange(7).expand(3, 7) < torch.tensor([[7], [2], [5]])
-    own = (x - y.mean(dim=1, keepdim=True)).square().sum(-1, keepdim=True)
+    centre = (y * mask.unsqueeze(2)).sum(dim=1, keepdim=True) / mask.sum(dim=1).view(-1, 1, 1)
+    own = (x - centre).square().sum(-1, keepdim=True)
     expected = (torch.cdist(x, y).square() - own).masked_fill(~mask.unsqueeze(1), torch.inf)
     found = torch.full_like(expected, torch.nan)
     for clouds, rows, table in score_tables(x, y, mask):
         found[clouds, rows] = table
-    torch.testing.assert_close(found, expected)
+    scale = binary_scale(x, y * mask.unsqueeze(2))
+    assert (torch.frexp(scale).mantissa == 0.5).all()
+    torch.testing.assert_close(found / scale.square(), expected)
 
 
 @pytest.mark.parametrize("channels", [3, 64])
