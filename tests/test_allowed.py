@@ -9,6 +9,7 @@ import yaml
 from pointvae import cli
 from pointvae.command import make
 from pointvae.errors import InputError
+from pointvae.training.run_folder import write_config
 
 MODULE = "canary_of_settings"
 
@@ -115,3 +116,12 @@ def test_a_tag_that_makes_objects_is_refused(tmp_path, value):
     path.write_text(f"epochs: {value}\n")
     with pytest.raises(InputError):
         load("--config", str(path))
+
+
+def test_a_run_with_a_class_of_others_says_how_it_is_repeated(tmp_path):
+    bound = {"class_path": "mine.Bound", "init_args": {}}
+    write_config(
+        tmp_path, {"objective": {"class_path": "pointvae.Consistency", "init_args": {"base": bound}}}, "train DATA"
+    )
+    head = (tmp_path / "config.yaml").read_text().splitlines()[0]
+    assert head == "# pointvae train DATA NEW_RUN --config config.yaml --allow_classes mine.Bound"

@@ -110,7 +110,20 @@ def _apart(path: Path, load: Callable[[Path], Arrays]) -> Arrays:
     found = shared(limits).arrays(functools.partial(load, path.absolute()))
     if isinstance(found, str):
         raise InputError(f"{path}: {found.partition(';')[0]}; fetch or save it anew")
+    for name, array in found.items():
+        if not _is_text(array):
+            raise InputError(f"{path}: '{name}' holds what is no text; save it anew")
     return found
+
+
+def _is_text(array: npt.NDArray[Any]) -> bool:
+    """Whether what calls itself text is: numpy believes any number to be a letter. True of numbers."""
+    if array.dtype.kind == "S":
+        return array.tobytes().isascii()
+    if array.dtype.kind != "U":
+        return True
+    codes = np.frombuffer(array.tobytes(), np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+    return bool(((codes < 0xD800) | ((codes > 0xDFFF) & (codes <= 0x10FFFF))).all())
 
 
 def _load_npz(path: Path) -> Arrays:

@@ -83,7 +83,7 @@ def _told(call: Callable[[], Any]) -> tuple[dict[str, Any], list[Any]]:
     if isinstance(result, str):
         return {"why": result}, []
     if isinstance(result, dict):  # of arrays by their names
-        arrays = [np.ascontiguousarray(array) for array in result.values()]
+        arrays = [np.asarray(array, order="C") for array in result.values()]
         layout = [[name, array.dtype.str, list(array.shape)] for name, array in zip(result, arrays, strict=True)]
         return {"named": layout}, arrays
     arrays = [result.points] if result.normals is None else [result.points, result.normals]

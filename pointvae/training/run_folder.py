@@ -95,8 +95,18 @@ def write_config(run: Path, config: Mapping[str, Any], command: str) -> None:
         config: the settings.
         command: the verb and its first argument.
     """
-    head = f"# pointvae {command} NEW_RUN --config config.yaml\n"
+    others = sorted({path for path in _class_paths(config) if not path.startswith("pointvae.")})
+    allow = f" --allow_classes {','.join(others)}" if others else ""
+    head = f"# pointvae {command} NEW_RUN --config config.yaml{allow}\n"
     write_text(run / "config.yaml", head + yaml.safe_dump(dict(config), sort_keys=False))
+
+
+def _class_paths(value: Any) -> list[str]:
+    """Every class that a description names."""
+    if isinstance(value, Mapping):
+        own = [str(value["class_path"])] if "class_path" in value else []
+        return own + [path for item in value.values() for path in _class_paths(item)]
+    return [path for item in value for path in _class_paths(item)] if isinstance(value, list | tuple) else []
 
 
 def write_model_card(run: Path, facts: Mapping[str, Any], metrics: Mapping[str, float]) -> None:

@@ -154,3 +154,34 @@ def test_no_file_of_the_package_loads_a_pickle_of_strangers():
         assert not re.findall(r"yaml\.(?:unsafe_load|full_load|UnsafeLoader|FullLoader|Loader\b)", text), where
         assert not re.findall(r"allow_pickle=True|weights_only=False|\bos\.system\(|shell=True", text), where
         assert not re.findall(r"(?<![\w.])(?:eval|exec)\(", text), where
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        None,
+        {},
+        [["data", "|O", [3]]],
+        [["data", "<f4", [-1]]],
+        [["data", "<f4", 3]],
+        [["data", "<f4", [True]]],
+        [["data", "<f4", [3.0]]],
+        [[0, "<f4", [3]]],
+        [["data", "<m8[s]", [3]]],
+        [["data", [["x", "<f4"]], [3]]],
+        [["data"]],
+    ],
+)
+def test_arrays_that_a_reader_taken_over_announces_are_refused_unless_plain(layout):
+    from pointvae.data.child import CrashError, _layouts
+
+    with pytest.raises(CrashError):
+        _layouts(layout, 1 << 20)
+
+
+def test_more_arrays_than_the_memory_allows_are_not_waited_for():
+    from pointvae.data.child import _layouts
+
+    assert _layouts([["data", "<f4", [4, 3]]], 48)[0][2] == [4, 3]
+    with pytest.raises(MemoryError):
+        _layouts([["data", "<f4", [4, 3]], ["label", "|u1", [1]]], 48)
