@@ -152,6 +152,7 @@ def thinned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def main() -> int:
+    """Soak, tell, and keep the rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=2.0)
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder unless given")

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 from pointvae.command import Verb, run
+from pointvae.streams import open_streams
 
 if TYPE_CHECKING:
     from pointvae.models.vae import PointVAE
@@ -666,6 +667,7 @@ VERBS: dict[str, Verb] = {
 
 def main() -> None:
     """Entry point of the `pointvae` command."""
+    open_streams()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads that spin slow a busy machine fiftyfold
     sys.exit(run(VERBS, sys.argv[1:]))
 

@@ -17,10 +17,12 @@ from pointvae.errors import InputError, printable
 from pointvae.places import is_store_fault
 from pointvae.processes import is_main_process, tells_faults
 from pointvae.refusals import near, one_line
+from pointvae.streams import forgiving_stderr
 from pointvae.version import __version__
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
+
 
 class _Printable(logging.Formatter):
     """Names that strangers gave, in lines that a terminal shows as they are."""
@@ -43,7 +45,7 @@ def run(verbs: Mapping[str, Verb], argv: Sequence[str]) -> int:
         verbs: the functions by name.
         argv: the arguments, without the program's name.
     """
-    with _ending_well():
+    with _ending_well(), forgiving_stderr():
         return _run(verbs, argv)
 
 
@@ -109,12 +111,22 @@ def _run_verb(name: str, verb: Verb, argv: list[str]) -> int:
     if wants_json:
         from pointvae.evaluation.results import to_json
 
-        sys.stdout.write(to_json(result))  # with null where a figure is no number, which JSON has no word for
+        _print(to_json(result))  # with null where a figure is no number, which JSON has no word for
     else:
         from pointvae.present import present
 
         present(name, result)
     return 0 if result.get("well", True) else 1
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # which names no file
+        raise OSError(error.errno, error.strerror, "the standard output") from error
 
 
 def make(name: str, verb: Verb, argv: Sequence[str]) -> tuple[dict[str, Any], bool]:

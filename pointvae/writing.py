@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pointvae.errors import InputError
@@ -19,6 +20,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""What the system says where nothing more can be written, often of no file."""
 
 
 @contextmanager
@@ -29,6 +32,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
     Raises:
         InputError: the path is a folder, or lies beneath a file.
+        OSError: the system does not let it be written; it names the path.
     """
     path = place(path)
     if is_remote(path):
@@ -41,10 +45,12 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     _make_parent(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with _named(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # gone with its folder, perhaps
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -59,6 +65,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
 
     Raises:
         InputError: the path is a file or a folder with something in it, or lies beneath a file.
+        OSError: the system does not let it be written; it names the path.
     """
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -66,11 +73,12 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     _make_parent(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.mkdir()
-        yield temporary
-        if path.is_dir():
-            path.rmdir()
-        os.replace(temporary, path)
+        with _named(path):
+            temporary.mkdir()
+            yield temporary
+            if path.is_dir():
+                path.rmdir()
+            os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -120,6 +128,18 @@ def output_folder(place: str | Path) -> Path:
     if any(parent.is_file() for parent in folder.parents):
         raise InputError(f"{folder}: lies beneath a file; give another place")
     return folder
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let a fault of the system name the file that was asked for: a full disk names none, others a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL and f".{path.name}.{os.getpid()}.tmp" not in str(error.filename):
+            raise  # of another file, such as one that is read
+        number = error.errno or errno.EIO
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def _make_parent(path: Path) -> None:

@@ -69,8 +69,9 @@ def replaced_checkpoint(run: Path) -> Iterator[Path]:
 
 def remove_leftovers(run: Path) -> None:
     """Clear away what a process that was killed while it wrote has left."""
-    for leftover in (run / CHECKPOINT.parent).glob(f".{CHECKPOINT.name}.*.tmp"):
-        leftover.unlink(missing_ok=True)
+    for folder in (run, run / CHECKPOINT.parent):
+        for leftover in folder.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
 
 
 def _seal(path: Path) -> None:

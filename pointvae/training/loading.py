@@ -71,7 +71,15 @@ def training_shapes(dataset: ShapeDataset | Shapes, loading: Loading, devices: s
         columns = 2 if dataset.card["pointvae"]["normals"] else 1  # what is read into memory is read with normals
         loading = _choice(sum(shards.rows), shards.points, columns, processes_here(devices))
     if loading == "memory":
-        return _in_memory(dataset["train"], shards.rows)
+        try:
+            return _in_memory(dataset["train"], shards.rows)
+        except MemoryError:
+            size, free = sum(shards.rows) * shards.points * 3 * 4, available_memory()
+            left = "" if free is None else f" of the {_gib(free)} that are free"
+            raise InputError(
+                f"{dataset.path}: the train split takes {_gib(size)} in memory and more to read, too much{left}; "
+                "pass --loading stream to read it from its shards"
+            ) from None
 
     def batches(order: Order, rank: int, world_size: int, share: int) -> Batches:
         from pointvae.data.stream import Stream
@@ -143,12 +151,12 @@ def processes_here(devices: str) -> int:
 
 
 def available_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that this process could still take: what the machine has free, or its container if that is less.
+    """Bytes that this process could still take: what the machine has free, its container or `ulimit -v` leaves it.
 
     Args:
         root: where ``proc`` and ``sys`` are mounted.
     """
-    found = [size for size in (_machine(root), *_containers(root)) if size is not None]
+    found = [size for size in (_machine(root), *_containers(root), _allowed(root)) if size is not None]
     return max(0, min(found)) if found else None
 
 
@@ -162,6 +170,18 @@ def _machine(root: Path) -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+
+
+def _allowed(root: Path) -> int | None:
+    """What the limit of this process's address space leaves, where there is one."""
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        pages = int((root / "proc" / "self" / "statm").read_text().split()[0])
+    except (ImportError, OSError, ValueError, IndexError):
+        return None
+    return None if limit == resource.RLIM_INFINITY else limit - pages * resource.getpagesize()
 
 
 def _containers(root: Path) -> list[int]:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -84,12 +85,32 @@ def logging_to(trainer: Trainer, names: Sequence[str], run: Path, config: Mappin
         raise
     code = 1
     try:
-        yield
+        with _one_line_a_thread():
+            yield
         code = 0
     finally:
         for log in made:  # Lightning leaves it open, and the next training of this process would write to it
             if _kind(log) == "wandb" and not foreign:
                 log.experiment.finish(exit_code=code)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _one_line_a_thread() -> Iterator[None]:
+    """A full disk in a thread that writes events is told in one line; the next write tells the training of it."""
+    before = threading.excepthook
+
+    def told(fault: threading.ExceptHookArgs) -> None:
+        if isinstance(fault.exc_value, OSError):
+            logger.warning("TensorBoard's events cannot be written: %s", fault.exc_value)
+        else:
+            before(fault)
+
+    threading.excepthook = told
+    try:
+        yield
+    finally:
+        if threading.excepthook is told:
+            threading.excepthook = before
 
 
 def _begun(name: str, run: Path, config: Mapping[str, Any]) -> Logger | None:

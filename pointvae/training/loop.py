@@ -135,6 +135,7 @@ def train(
         InputError: Lightning refuses the machine's settings, and nothing was written; or a term or a gradient is no
             longer finite, or a shard could no longer be read, and the last checkpoint stands.
         KeyboardInterrupt: on Ctrl-C, SIGTERM or SIGUSR1, after the step and its checkpoint, with how to go on.
+        OSError: the run folder can no longer be written, or is gone; it tells how to go on.
         ConnectionAbortedError: another process of the training ended.
     """
     from pointvae.training.callbacks import last_metrics
@@ -160,7 +161,8 @@ def train(
         batches, held = loaders(trainer.global_rank, trainer.world_size)
         with _quiet(), logging_to(trainer, logger_names(config["logger"]), run, config):
             try:
-                trainer.fit(module, batches, held, ckpt_path=kept and str(kept), weights_only=True)
+                with _telling_the_way_on(run, checkpoints):
+                    trainer.fit(module, batches, held, ckpt_path=kept and str(kept), weights_only=True)
             except SystemExit:  # Lightning's answer to Ctrl-C
                 if not trainer.interrupted:
                     raise
@@ -185,9 +187,20 @@ def train(
         metrics = last_metrics(run)
         if trainer.is_global_zero:
             whole = {**facts, "version": __version__, "metrics": metrics}
-            save_pretrained(model, run, whole)
-            write_model_card(run, {"model_class": type(model).__name__, "model": model.config, **whole}, metrics)
+            with _telling_the_way_on(run, checkpoints):
+                save_pretrained(model, run, whole)
+                write_model_card(run, {"model_class": type(model).__name__, "model": model.config, **whole}, metrics)
         return Run(run, model, metrics)
+
+
+@contextmanager
+def _telling_the_way_on(run: Path, checkpoints: Checkpoints) -> Iterator[None]:
+    """Where the system lets nothing more be written (a full disk, a folder that is gone): what, and how to go on."""
+    try:
+        yield
+    except OSError as error:
+        told = f"{error.strerror or error}; once that is mended, {_way_on(checkpoints)}"
+        raise OSError(error.errno, told, os.fsdecode(error.filename or run)) from error
 
 
 def _kept(checkpoints: Checkpoints) -> str:

@@ -20,6 +20,7 @@ import tempfile
 import time
 import zlib
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from tests.faults.cases import Case, cases, sources
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results" / "faults.csv"
 COLUMNS = ["verb", "case", "kills_tried", "kills_survived", "run_seconds", "seed", "version", "commit"]
+WARM = ("lightning.pytorch", "matplotlib.pyplot", "pyarrow.parquet", "sklearn.svm", "torch.utils.tensorboard")
+WARM += ("pointvae.evaluation.runs", "pointvae.training.pictures", "pointvae.training.refine")
 CHAIN = 4  # kills of one run before it may come to its end
 PATIENCE = 120.0  # seconds after which a run is taken to hang
 
@@ -46,17 +49,10 @@ class Tally:
 
 def warm() -> None:
     """Import what the workers need, and start no thread."""
-    import lightning.pytorch
-    import matplotlib.pyplot
-    import pyarrow.parquet
-    import sklearn.svm
+    for name in WARM:
+        import_module(name)
     import torch
-    import torch.utils.tensorboard  # noqa: F401
 
-    import pointvae.evaluation.runs
-    import pointvae.training.callbacks
-    import pointvae.training.pictures
-    import pointvae.training.refine  # noqa: F401
     from pointvae.data.order import Order
 
     torch.set_num_threads(1)
@@ -141,8 +137,17 @@ def torn(folder: Path) -> list[str]:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Temporary names that a run which came to its end has left in a folder of its own."""
-    return [path.name for path in folder.rglob(".*") if path.parent != folder]
+    """Temporary names that a run which came to its end has left in a folder that it had for its own."""
+    return [path.name for path in folder.glob("[!e]*/**/.*") if path.name.endswith(".tmp")]  # not evaluation/
+
+
+def differences(whole: Any, made: Any, name: str = "") -> list[str]:
+    """Where two results are not the same."""
+    if isinstance(whole, dict) and isinstance(made, dict):
+        return [
+            line for key in {**whole, **made} for line in differences(whole.get(key), made.get(key), f"{name}/{key}")
+        ]
+    return [] if whole == made else [f"{name}: {str(made)[:100]}, not {str(whole)[:100]}"]
 
 
 def measured(case: Case, root: Path, work: Path) -> tuple[dict[str, Any], float]:
@@ -161,7 +166,9 @@ def measured(case: Case, root: Path, work: Path) -> tuple[dict[str, Any], float]
     return made, seconds
 
 
-def campaign(case: Case, kills: int, seed: int, whole: dict[str, Any], seconds: float, root: Path, work: Path) -> Tally:
+def campaign(
+    case: Case, kills: int, seed: int, whole: dict[str, Any], seconds: float, root: Path, work: Path
+) -> Tally:
     """Kill a case so often, and compare every end with the whole."""
     rng = np.random.default_rng([seed, zlib.crc32(case.name.encode())])
     tally, chain = Tally(seconds=seconds), 0
@@ -190,7 +197,7 @@ def campaign(case: Case, kills: int, seed: int, whole: dict[str, Any], seconds: 
                 problems.append(f"resumed, it {'hangs' if code is None else f'ends with {code}'}")
         if not problems:
             made = case.made(folder)
-            problems = [f"{name} is another" for name in {**whole, **made} if made.get(name) != whole.get(name)]
+            problems = differences(whole, made)
             problems += [f"{name} is left behind" for name in leftovers(folder)]
         tally.tried += cut
         tally.survived += 0 if problems else cut
@@ -234,7 +241,8 @@ def run(kills: int, seed: int, only: list[str], told: bool = True) -> dict[str, 
             tally = tallies[case.name] = campaign(case, counts[case.name], seed, whole, seconds, root, work)
             if told:
                 sys.stdout.write(
-                    f"{case.name:<24} {tally.survived:>3} of {tally.tried:>3} kills survived, a run of {seconds:.1f} s\n"
+                    f"{case.name:<24} {tally.survived:>3} of {tally.tried:>3} kills survived, "
+                    f"a run of {seconds:.1f} s\n"
                 )
                 sys.stdout.writelines(f"    {fault}\n" for fault in tally.faults)
                 sys.stdout.flush()
@@ -273,9 +281,7 @@ def main() -> int:
             f"{verb:<10} {sum(t.survived for t in of):>4} of {sum(t.tried for t in of):>4} kills survived\n"
         )
     tried, survived = (sum(getattr(t, name) for t in tallies.values()) for name in ("tried", "survived"))
-    sys.stdout.write(
-        f"{survived} of {tried} kills survived, seed {chosen.seed}, {time.monotonic() - began:.0f} s\n"
-    )
+    sys.stdout.write(f"{survived} of {tried} kills survived, seed {chosen.seed}, {time.monotonic() - began:.0f} s\n")
     if chosen.write:
         write(tallies, chosen.seed)
     return int(survived < tried or any(tally.faults for tally in tallies.values()))
