@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from pointvae import InputError, transforms
+from pointvae import InputError, Shapes, transforms
 from pointvae.corruptions import CORRUPTIONS, corrupt
 from pointvae.models.build import build_model
 from pointvae.models.encoders import ENCODERS
 from pointvae.objectives.base import reduce_terms
+from pointvae.training.fit import fit
 from tests.degenerate import BAD_SHAPES, NO_CLOUDS, PRECISIONS, N, autocast, dtype_of, good, mixed
 from tests.test_configs import CONFIGS, parsed
 
@@ -108,3 +109,14 @@ def test_a_corruption_of_a_bad_shape_is_finite(name):
         for points in (cloud, cloud[:1], cloud[:2]):
             made = corrupt(points.numpy(), name, 5, np.random.default_rng(0))
             assert np.isfinite(made).all() and len(made) and made.shape[1] == 3
+
+
+@pytest.mark.parametrize("config", ["vae", "se-avae"])
+def test_a_training_names_the_shape_itself_and_not_a_row_of_a_batch(config, tmp_path):
+    objective, settings, kind = objective_and_config(next(path for path in CONFIGS if path.stem == config))
+    points = good(8).float().numpy()
+    points[5] *= 1e25
+    shapes = Shapes(points, None, [f"shape-{i}" for i in range(8)], [])
+    numbers = {"epochs": 1, "batch_size": 4, "points": N, "validation_fraction": 0.0, "accelerator": "cpu"}
+    with pytest.raises(InputError, match=r"not finite at step \d, in epoch 1: .* of .*shape-5"):
+        fit(build_model(settings, 0, kind), shapes, tmp_path / "run", objective, **numbers)
