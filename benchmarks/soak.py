@@ -32,7 +32,7 @@ from pointvae.evaluation.parts import PARTS
 from pointvae.evaluation.runs import evaluate_run
 from pointvae.models.build import build_model
 from pointvae.version import __version__
-from runs import ROOT, add_rows, commit
+from runs import ROOT, add_rows, commit, read_rows
 
 RESULTS = ROOT / "results" / "soak.csv"
 COLUMNS = ["round", "minutes", "rss_mib", "open_files", "threads", "children", "seed", "version", "commit", "machine"]
@@ -140,6 +140,19 @@ def soak(folder: Path, hours: float, most: int | None = None) -> list[dict[str, 
         if minutes >= 60 * hours:
             break
     return rows
+
+
+def sentence() -> str:
+    """What docs/faults.md says, made from the rows of the last soak."""
+    read = read_rows(RESULTS)
+    first = max(place for place, row in enumerate(read) if row["round"] == "1")
+    rows = [{name: float(row[name]) for name in COLUMNS[:6]} for row in read[first:]]
+    risen, held = growth(rows)
+    return (
+        f"{rows[-1]['round']:.0f} rounds in {rows[-1]['minutes']:.0f} minutes: {held:.0f} MiB held after the "
+        f"warm-up, {risen:+.1f} MiB by the straight line through them; {rows[-1]['open_files']:.0f} open files, "
+        f"{rows[-1]['threads']:.0f} threads and {rows[-1]['children']:.0f} child processes at the end"
+    )
 
 
 def thinned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

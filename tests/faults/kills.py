@@ -264,13 +264,29 @@ def write(tallies: dict[str, Tally], seed: int) -> None:
             rows.writerow([verbs[name], name, *counts, seed, __version__, commit])
 
 
+def table() -> str:
+    """The table of docs/faults.md, made from the rows."""
+    with RESULTS.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    lines = ["| verb | cases | kills | survived |", "|---|---|---|---|"]
+    for verb in dict.fromkeys(row["verb"] for row in rows):
+        of = [row for row in rows if row["verb"] == verb]
+        tried, survived = (sum(int(row[name]) for row in of) for name in ("kills_tried", "kills_survived"))
+        lines.append(f"| `{verb}` | {len(of)} | {tried} | {survived} |")
+    return "\n".join(lines)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100, help="over train and prepare; the others get theirs beside")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", default=[], help="beginnings of the names of cases")
     parser.add_argument("--write", action="store_true", help="write results/faults.csv")
+    parser.add_argument("--table", action="store_true", help="print the table of docs/faults.md and do nothing else")
     chosen = parser.parse_args()
+    if chosen.table:
+        sys.stdout.write(table() + "\n")
+        return 0
     began = time.monotonic()
     warm()
     tallies = run(chosen.kills, chosen.seed, chosen.only)
