@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pointvae.data.card import MANIFEST, is_dataset
 from pointvae.data.clouds import count_points
@@ -200,9 +201,24 @@ def _read_shard(shard: SplitShards, columns: dict[str, Any], count: int, seed: i
         chosen = np.stack([thin_index(shard.points, count, rng) for rng in rngs])[..., None]
         clouds = np.take_along_axis(clouds, chosen, axis=1)
         normals = None if normals is None else np.take_along_axis(normals, chosen, axis=1)
-    if normalize != "none":
-        clouds = np.stack([normalize_points(cloud, normalize) for cloud in clouds])
-    return Piece(dataclasses.replace(shapes, points=clouds, normals=normals), [])
+    shapes = dataclasses.replace(shapes, points=clouds, normals=normals)
+    return Piece(shapes, []) if normalize == "none" else _normalised(shapes, normalize)
+
+
+def _normalised(shapes: Shapes, normalize: Normalize) -> Piece:
+    kept: list[int] = []
+    clouds: list[npt.NDArray[Any]] = []
+    reasons: list[str] = []
+    for row, cloud in enumerate(shapes.points):
+        try:
+            clouds.append(normalize_points(cloud, normalize))
+            kept.append(row)
+        except InputError as error:
+            reasons.append(f"{shapes.names[row]}: {error}")
+    if not reasons:
+        return Piece(dataclasses.replace(shapes, points=np.stack(clouds)), [])
+    shapes = shapes[kept]
+    return Piece(dataclasses.replace(shapes, points=np.stack(clouds)) if clouds else shapes, reasons)
 
 
 def _of_source(source: Source, settings: Settings, split: str | None) -> Input:
