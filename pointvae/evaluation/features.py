@@ -16,6 +16,7 @@ from pointvae.data.dataset import Shapes
 from pointvae.errors import InputError
 from pointvae.evaluation.views import Rotation, View
 from pointvae.evaluation.work import Work
+from pointvae.geometry.finite import check_rows
 from pointvae.models.modes import evaluation_mode
 from pointvae.models.vae import PointVAE
 
@@ -142,9 +143,14 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
 def to_tensors(
     clouds: Floats, mask: npt.NDArray[np.bool_] | None, device: torch.device
 ) -> tuple[Tensor, Tensor | None]:
-    """Clouds (n, N, 3) and their mask on the model's device, in memory of torch's own."""
-    points = torch.tensor(clouds, device=device)
-    return points, None if mask is None else torch.tensor(mask, device=device)
+    """Clouds (n, N, 3) and their mask on the model's device, in memory of torch's own.
+
+    Raises:
+        InputError: a cloud has no point or holds NaN, infinity or coordinates that no model takes.
+    """
+    points, there = torch.tensor(clouds), None if mask is None else torch.tensor(mask)
+    check_rows(points, "cloud", mask=there)  # here, where no device has to be waited for
+    return points.to(device), None if there is None else there.to(device)
 
 
 def to_array(values: Tensor) -> Floats:
