@@ -227,7 +227,8 @@ def _hints(report: dict[str, Any]) -> list[str]:
     if report["duplicates"]["across_splits"]:
         hints.append(f"{report['duplicates']['across_splits']} shapes stand in more than one split")
     if report["broken"]:
-        hints.append(f"{len(report['broken'])} files cannot be used")
+        several = len(report["broken"]) > 1
+        hints.append(f"{len(report['broken'])} {'files' if several else 'file'} cannot be used")
     if report["checksums"] and report["checksums"]["damaged"]:
         hints.append("shards have changed since they were written: run the same `pointvae prepare` again")
     return hints

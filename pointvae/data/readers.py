@@ -73,6 +73,8 @@ def read_file(path: Path) -> Geometry:
         raise InputError(f"cannot be opened ({error.strerror or error})") from error
     except Exception as error:  # parsers of foreign formats fail in every way there is
         text = " ".join(str(error).split()) or type(error).__name__
+        if text.startswith("cannot reshape array"):  # numpy's way to say so
+            text = "it ends before all that its head promises, or promises something else than it holds"
         raise InputError(f"damaged or not {path.suffix} ({text[:120]})") from error
 
 

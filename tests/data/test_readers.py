@@ -193,3 +193,9 @@ def test_counting_never_fails_on_files_that_reading_refuses(tmp_path):
         if path.suffix in READERS:
             count = count_points(path)
             assert count is None or count >= 0
+
+
+def test_a_mesh_that_was_cut_short_is_said_to_end_too_early(tmp_path):
+    (tmp_path / "cut.off").write_text("OFF\n8 6 12\n0 0 0\n1 0 0\n1 1 0\n")
+    with pytest.raises(InputError, match=r"it ends before all that its head promises"):
+        read_file(tmp_path / "cut.off")
