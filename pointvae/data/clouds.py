@@ -21,8 +21,8 @@ def read_npy(path: Path) -> Geometry:
     try:
         array = np.load(path, allow_pickle=False)
     except ValueError as error:
-        if "pickle" in str(error):
-            raise InputError("holds Python objects, which are never loaded; save numbers") from error
+        if "pickle" in str(error):  # numpy takes whatever it does not know for Python objects
+            raise InputError("not an array of numbers saved by numpy (Python objects are never loaded)") from error
         raise InputError(f"not an array of numbers saved by numpy ({str(error).splitlines()[0][:120]})") from error
     return Geometry(_columns(array))
 
