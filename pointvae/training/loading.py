@@ -73,7 +73,9 @@ def training_shapes(dataset: ShapeDataset | Shapes, loading: Loading, devices: s
     if loading == "memory":
         try:
             return _in_memory(dataset["train"], shards.rows)
-        except MemoryError:
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "start new thread" not in str(error):
+                raise  # a thread's stack is memory too
             size, free = sum(shards.rows) * shards.points * 3 * 4, available_memory()
             left = "" if free is None else f" of the {_gib(free)} that are free"
             raise InputError(

@@ -176,6 +176,10 @@ def train(
                     f"{told}; the weights were not changed by it; look at these shapes, or train again with a lower "
                     f"--learning_rate than {config['learning_rate']}: {_kept(checkpoints)}"
                 ) from None
+            except InputError as error:  # a shard that can no longer be read
+                if checkpoints.step is None:
+                    raise
+                raise InputError(f"{error}; {_way_on(checkpoints)}") from None
             except RuntimeError as error:
                 if not is_lost_process(error):
                     raise

@@ -22,6 +22,7 @@ def python(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_three_kills_of_a_training_change_no_byte():
     done = python("tests.faults.kills", "--kills", 3, "--seed", SEED, "--only", "train-cr-stream-1")
     assert done.returncode == 0, done.stdout + done.stderr
