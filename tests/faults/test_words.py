@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+import soak
 from pointvae import InputError, load_dataset, prepare
 from pointvae.streams import forgiving_stderr
 from pointvae.training import loading
 from pointvae.training.loading import training_shapes
 from pointvae.writing import whole_file, whole_folder
 from tests.data.files import write_npz
+from tests.faults import kills
+from tests.faults.kills import ROOT
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EROFS])
@@ -79,3 +82,9 @@ def test_a_limit_of_the_address_space_counts_as_what_is_free(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (held + 2**20, resource.RLIM_INFINITY))
     left = loading.available_memory()
     assert left is not None and abs(left - 2**20) < 2**20
+
+
+def test_the_figures_of_the_page_are_made_from_their_rows():
+    page = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    assert kills.table() in page
+    assert soak.sentence() in page
