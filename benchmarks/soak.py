@@ -3,12 +3,12 @@
     python benchmarks/soak.py [--hours 2] [--folder FOLDER] [--add]
 
 Every round trains a run a few epochs further (`--resume`; every ninth round begins another run; in turns from memory
-and streamed), evaluates it (a third of
-the parts, in turns), embeds the data and prepares a small set with a reader process of its own. After each
-round the process looks at itself: memory held (RSS, after a collection), open files, threads, child processes. The
-first fifth of the rounds warms up (caches, lazy imports); from there on the straight line through the memory must not
-rise by more than TOLERANCE of what the process holds over the rest of the run, and files, threads and children must
-be at the end what they were after the warm-up. `--add` appends rows, one a minute at most, to results/soak.csv.
+and streamed), evaluates it (a third of the parts, in turns), embeds the data and prepares a small set with a reader
+process of its own. After each round the process looks at itself: memory held (RSS, after a collection), open files,
+threads, child processes. The first fifth of the rounds warms up (caches, lazy imports); from there on the straight line through the memory must not
+rise by more than TOLERANCE of what the process holds over the rest of the run; files and children must be at the end
+what they were after the warm-up, and threads too, but for those that pools of native libraries start when first they
+need them: fewer than one in twenty rounds. `--add` appends rows, one a minute at most, to results/soak.csv.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ RESULTS = ROOT / "results" / "soak.csv"
 COLUMNS = ["round", "minutes", "rss_mib", "open_files", "threads", "children", "seed", "version", "commit", "machine"]
 WARM_UP = 0.2  # of the rounds
 TOLERANCE = 0.05
+POOLED = 20  # rounds in which a native library's pool may start one thread more; a leak starts one in every round
 RUNS, EPOCHS = 9, 2  # rounds of one run; epochs of one round
 TURNS = 3  # rounds in which every part of an evaluation is made once
 MODEL = {"latent_dim": 16, "points": 128, "encoder_args": {"widths": [32, 64]}, "decoder_args": {"widths": [64]}}
@@ -118,8 +119,8 @@ def faults(rows: list[dict[str, Any]]) -> list[str]:
     risen, held = growth(rows)
     found = [f"memory rises by {risen:.1f} MiB of {held:.0f}"] if risen > TOLERANCE * held else []
     start = rows[int(len(rows) * WARM_UP)]
-    for name in ("open_files", "threads", "children"):
-        if rows[-1][name] > start[name]:
+    for name, spared in (("open_files", 0), ("threads", len(rows) // POOLED), ("children", 0)):
+        if rows[-1][name] > start[name] + spared:
             found.append(f"{name}: {start[name]} after the warm-up, {rows[-1][name]} at the end")
     return found
 

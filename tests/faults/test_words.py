@@ -88,3 +88,20 @@ def test_the_figures_of_the_page_are_made_from_their_rows():
     page = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
     assert kills.table() in page
     assert soak.sentence() in page
+
+
+@pytest.mark.parametrize(
+    ("name", "rise", "told"),
+    [
+        ("rss_mib", 1.0, "memory"),
+        ("open_files", 1, "open_files"),
+        ("threads", 1, "threads"),
+        ("children", 1, "children"),
+    ],
+)
+def test_a_soak_sees_what_grows_with_every_round_and_nothing_else(name, rise, told):
+    flat = {"rss_mib": 800.0, "open_files": 10, "threads": 7, "children": 3}
+    rows = [dict(flat) for _ in range(100)]
+    assert soak.faults(rows) == []
+    grown = [{**row, name: row[name] + rise * number} for number, row in enumerate(rows)]
+    assert len(soak.faults(grown)) == 1 and told in soak.faults(grown)[0]
