@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -38,12 +39,14 @@ class SplitShards:
         files: the shards' names.
         rows: the number of shapes in each.
         points: points of a shape.
+        limit: the largest coordinate that who reads them takes.
     """
 
     folder: str | Path
     files: tuple[str, ...]
     rows: tuple[int, ...]
     points: int
+    limit: float = math.inf
 
     def only(self, shard: int) -> SplitShards:
         """One of the shards alone."""
@@ -82,10 +85,15 @@ class SplitShards:
         if clouds.shape[1:] != (self.points, 3):
             raise shards.damaged(self.path(shard), f"its clouds have {clouds.shape[1]} points, not {self.points}")
         chosen = slice(None) if rows is None else rows
-        if not np.isfinite(clouds[chosen]).all():
-            bad = np.arange(len(clouds))[chosen]
-            bad = bad[~np.isfinite(clouds[chosen]).all(axis=(1, 2))]
-            name = self.read(shard, ["name"])["name"][int(bad[0])].as_py()
+        if not clouds[chosen].size:
+            return clouds
+        greatest = np.abs(clouds[chosen]).max(axis=(1, 2)).astype(np.float64)
+        fine = np.isfinite(greatest) & (greatest <= self.limit)
+        if not fine.all():
+            bad = int(np.argmin(fine))
+            name = self.read(shard, ["name"])["name"][int(np.arange(len(clouds))[chosen][bad])].as_py()
+            if np.isfinite(greatest[bad]):
+                raise InputError(f"{self.path(shard)}: shape {name!r} {beyond(greatest[bad], self.limit)}")
             raise shards.damaged(self.path(shard), f"shape {name} holds NaN or infinity")
         return clouds
 
@@ -126,6 +134,13 @@ class SplitShards:
         for shard, part in zip(wanted, in_threads(some, wanted), strict=True):
             clouds[cuts[shard] : cuts[shard + 1]] = part
         return clouds
+
+
+def beyond(coordinate: float, limit: float) -> str:
+    """What is wrong with a shape's largest coordinate, and how to mend it."""
+    if not math.isfinite(coordinate):
+        return "holds NaN or infinite coordinates; mend or remove it"
+    return f"reaches {coordinate:.3g}, and models take coordinates to {limit:.3g}; prepare with --normalize sphere"
 
 
 def _patiently(path: Path, read: Callable[[], Result]) -> Result:

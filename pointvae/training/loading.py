@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections.abc import Callable
@@ -14,7 +15,9 @@ import numpy.typing as npt
 
 from pointvae.data.dataset import ShapeDataset, Shapes
 from pointvae.data.order import Order
+from pointvae.data.reading import beyond
 from pointvae.errors import InputError
+from pointvae.geometry.finite import LIMIT
 from pointvae.training.batches import Batches, from_memory
 
 logger = logging.getLogger(__name__)
@@ -64,9 +67,8 @@ def training_shapes(dataset: ShapeDataset | Shapes, loading: Loading, devices: s
     if isinstance(dataset, Shapes):
         if loading == "stream":
             raise InputError("loading stream: shapes in memory have no shards to read; give a dataset folder")
-        _check_finite(dataset)
         return _in_memory(dataset, (len(dataset),))
-    shards = dataset.shards("train")
+    shards = dataclasses.replace(dataset.shards("train"), limit=LIMIT)
     if loading == "auto":
         columns = 2 if dataset.card["pointvae"]["normals"] else 1  # what is read into memory is read with normals
         loading = _choice(sum(shards.rows), shards.points, columns, processes_here(devices))
@@ -95,6 +97,7 @@ def training_shapes(dataset: ShapeDataset | Shapes, loading: Loading, devices: s
 
 
 def _in_memory(shapes: Shapes, rows: tuple[int, ...]) -> TrainingShapes:
+    _check_coordinates(shapes)
     points = shapes.points
 
     def batches(order: Order, rank: int, world_size: int, share: int) -> Batches:
@@ -106,12 +109,12 @@ def _in_memory(shapes: Shapes, rows: tuple[int, ...]) -> TrainingShapes:
     return TrainingShapes(rows, points.shape[1], shapes.labels, lambda chosen: points[chosen], batches, names)
 
 
-def _check_finite(shapes: Shapes, block: int = 1024) -> None:
+def _check_coordinates(shapes: Shapes, block: int = 1024) -> None:
     for start in range(0, len(shapes), block):
-        finite = np.isfinite(shapes.points[start : start + block]).all(axis=(1, 2))
-        if not finite.all():
-            name = shapes.names[start + int(np.argmin(finite))]
-            raise InputError(f"shape {name!r} holds NaN or infinite coordinates; mend or remove it")
+        greatest = np.abs(shapes.points[start : start + block]).max(axis=(1, 2))
+        if not (greatest <= LIMIT).all():  # NaN is not
+            row = int(np.argmin(greatest <= LIMIT))
+            raise InputError(f"shape {shapes.names[start + row]!r} {beyond(float(greatest[row]), LIMIT)}")
 
 
 def _choice(count: int, points: int, columns: int, processes: int) -> Literal["memory", "stream"]:

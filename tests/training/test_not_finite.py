@@ -3,10 +3,11 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
-from pointvae import Consistency, InputError, load_dataset, refine
+from pointvae import Consistency, InputError, Shapes, load_dataset, prepare, refine
 from pointvae.data.order import Order
 from pointvae.objectives import ELBO
 from pointvae.objectives.base import Term
@@ -145,3 +146,15 @@ def test_two_processes_stop_at_one_step_and_each_tells_the_shape_of_either(folde
     messages = in_processes(tmp_path / "ranks", _message, folder, tmp_path / "run", [3, 4, 5])
     names = load_dataset(folder)["train"].names[3:6]
     assert messages[0] == messages[1] and any(f"kl of {name};" in messages[0] for name in names), messages
+
+
+@pytest.mark.parametrize("loading", ["memory", "stream", "shapes"])
+def test_coordinates_that_no_model_takes_are_refused_by_name_before_the_first_step(tmp_path, loading):
+    clouds = np.random.default_rng(0).normal(size=(12, 20, 3))
+    clouds[7, 3, 1] = -2e6
+    shapes = Shapes(clouds.astype(np.float32), None, [f"s{row}" for row in range(12)], [])
+    prepare({"train": shapes}, tmp_path / "set", normalize="none", shard_size=4)
+    data, settings = (shapes, {}) if loading == "shapes" else (tmp_path / "set", {"loading": loading})
+    with pytest.raises(InputError, match=r"s7' reaches 2e\+06, and models take coordinates to 1e\+06; prepare with"):
+        train(data, tmp_path / "run", points=16, **settings)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
