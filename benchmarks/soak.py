@@ -5,10 +5,11 @@
 Every round trains a run a few epochs further (`--resume`; every ninth round begins another run; in turns from memory
 and streamed), evaluates it (a third of the parts, in turns), embeds the data and prepares a small set with a reader
 process of its own. After each round the process looks at itself: memory held (RSS, after a collection), open files,
-threads, child processes. The first fifth of the rounds warms up (caches, lazy imports); from there on the straight line through the memory must not
-rise by more than TOLERANCE of what the process holds over the rest of the run; files and children must be at the end
-what they were after the warm-up, and threads too, but for those that pools of native libraries start when first they
-need them: fewer than one in twenty rounds. `--add` appends rows, one a minute at most, to results/soak.csv.
+threads, child processes. The first fifth of the rounds warms up (caches, lazy imports); from there on the straight
+line through the memory must not rise by more than TOLERANCE of what the process holds over the rest of the run; files
+and children must be at the end what they were after the warm-up, and threads too, but for those that pools of native
+libraries start when first they need them: fewer than one in twenty rounds. `--add` appends rows, one a minute at
+most, to results/soak.csv.
 """
 
 from __future__ import annotations

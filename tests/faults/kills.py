@@ -10,7 +10,6 @@ kill that came too late is not counted. The moments are drawn from the seed and 
 import argparse
 import contextlib
 import csv
-import json
 import os
 import shutil
 import signal
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from tests.faults.cases import Case, cases, sources
+from tests.faults.looking import differences, leftovers, torn
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results" / "faults.csv"
@@ -101,53 +101,6 @@ def kill(number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(number, signal.SIGKILL)
     os.waitpid(number, 0)
-
-
-def torn(folder: Path) -> list[str]:
-    """Files under their final names that cannot be read."""
-    import pyarrow.parquet as pq
-    from safetensors import safe_open
-
-    from pointvae.training.checkpoint_files import CHECKPOINT, _fault
-
-    found = []
-    for path in sorted(folder.rglob("*")):
-        if path.name.endswith(".tmp") or any(part.endswith(".tmp") for part in path.parts) or not path.is_file():
-            continue
-        try:
-            if path.suffix == ".parquet":
-                pq.read_table(path)
-            elif path.suffix == ".json":
-                json.loads(path.read_text())
-            elif path.suffix == ".csv":
-                assert path.read_text().endswith("\n")
-            elif path.suffix == ".npz":
-                np.load(path, allow_pickle=False).files  # noqa: B018
-            elif path.suffix == ".safetensors":
-                with safe_open(path, "pt"):
-                    pass
-            elif path.suffix == CHECKPOINT.suffix:
-                fault = _fault(path)
-                assert fault is None, fault
-            elif path.suffix == ".html":
-                assert path.read_text().rstrip().endswith("</html>")
-        except Exception as error:
-            found.append(f"{path.name}: torn ({error})")
-    return found
-
-
-def leftovers(folder: Path) -> list[str]:
-    """Temporary names that a run which came to its end has left in a folder that it had for its own."""
-    return [path.name for path in folder.glob("[!e]*/**/.*") if path.name.endswith(".tmp")]  # not evaluation/
-
-
-def differences(whole: Any, made: Any, name: str = "") -> list[str]:
-    """Where two results are not the same."""
-    if isinstance(whole, dict) and isinstance(made, dict):
-        return [
-            line for key in {**whole, **made} for line in differences(whole.get(key), made.get(key), f"{name}/{key}")
-        ]
-    return [] if whole == made else [f"{name}: {str(made)[:100]}, not {str(whole)[:100]}"]
 
 
 def measured(case: Case, root: Path, work: Path) -> tuple[dict[str, Any], float]:
