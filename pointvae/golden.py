@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,12 +13,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pointvae.errors import InputError
+from pointvae.geometry.finite import unwatched
 from pointvae.models.modes import evaluation_mode
 from pointvae.models.vae import PointVAE
 from pointvae.version import __version__
 from pointvae.writing import whole_file
 
-GOLDEN = "golden.safetensors"
+GOLDEN, MADE_WITH = "golden.safetensors", "made_with"
 POINTS = 128
 TOLERANCE = 0.01
 """Share of a tensor's largest value. Other CPUs and versions of torch differ by some 1e-6 of it, products in bfloat16
@@ -36,7 +38,8 @@ def write_golden(model: PointVAE, path: Path) -> None:
     clouds = fixed_clouds()
     tensors = {name: value.contiguous() for name, value in _outputs(model, clouds).items()}
     with whole_file(path) as temporary:
-        temporary.write_bytes(save({"clouds": clouds, **tensors}, versions()))
+        # one entry: safetensors writes several in an order of its own, other ones in the next process
+        temporary.write_bytes(save({"clouds": clouds, **tensors}, {MADE_WITH: json.dumps(versions())}))
 
 
 def check_golden(model: PointVAE, path: Path) -> None:
@@ -53,10 +56,12 @@ def check_golden(model: PointVAE, path: Path) -> None:
         return
     try:
         with safe_open(path, "pt") as file:
-            before: Mapping[str, str] = file.metadata() or {}
+            before = json.loads((file.metadata() or {}).get(MADE_WITH, "{}"))
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         clouds = stored.pop("clouds")
-    except (OSError, SafetensorError, KeyError) as error:
+        if not isinstance(before, dict):
+            raise ValueError(f"{MADE_WITH} holds no names")
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{path}: damaged ({error}); restore it, or remove it to load without this check") from None
     try:
         made = _outputs(model, clouds)
@@ -104,7 +109,7 @@ def _told(made_with: Mapping[str, str]) -> str:
 
 def _outputs(model: PointVAE, clouds: Tensor) -> dict[str, Tensor]:
     weight = next(model.parameters())
-    with evaluation_mode(model), torch.no_grad():
+    with evaluation_mode(model), torch.no_grad(), unwatched():  # what is no number is kept as it is
         posterior = model.posterior(clouds.to(weight))
         made = {
             "posterior_mean": posterior.mean,

@@ -55,6 +55,7 @@ def test_a_run_folder_holds_everything_the_design_names(shapes, tmp_path):
         "checkpoints",
         "config.json",
         "config.yaml",
+        "golden.safetensors",
         "kl_per_dimension.csv",
         "metrics.csv",
         "model.safetensors",
