@@ -9,14 +9,14 @@ from pointvae.doctor.findings import FAULT, HINT, OK, Finding
 from pointvae.version import __version__
 
 PURPOSES = {
-    "dask": "evaluating and preparing on a Dask cluster",
+    "dask": "preparing and embedding on a Dask cluster",
     "gcs": "data at gs:// addresses",
     "hub": "datasets and models of the Hugging Face Hub",
     "mlflow": "--logger mlflow",
     "onnx": "`pointvae export` to ONNX",
     "open3d": "open3d's objects and its window",
     "pyg": "PyTorch Geometric's Data and Batch",
-    "ray": "evaluating and preparing on a Ray cluster",
+    "ray": "preparing and embedding on a Ray cluster",
     "s3": "data at s3:// addresses",
     "scans": "laser scans: .las, .laz, .e57",
     "triton": "fast kernels on NVIDIA GPUs",
@@ -25,7 +25,7 @@ PURPOSES = {
 }
 """What an extra of setup.cfg is for."""
 
-FOR_DEVELOPERS = ("bench", "dev", "docs", "slow")
+FOR_DEVELOPERS = ("bench", "dev", "docs", "faults", "slow")
 OLDEST, NEWEST = (3, 10), (3, 13)
 
 
