@@ -126,7 +126,7 @@ def test_an_array_of_pickles_is_refused_and_nothing_runs(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
         archive.writestr("points.npy", data)
     for name in ("a.npy", "b.npz"):
-        with pytest.raises(InputError, match=rf"{name}.*Python objects, which are never loaded"):
+        with pytest.raises(InputError, match=rf"{name}.*Python objects.* never loaded"):
             read_input(tmp_path / name, points=2)
     assert not (tmp_path / "canary").exists()
 

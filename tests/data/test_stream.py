@@ -196,14 +196,20 @@ batch = Stream._batch
 
 
 @pytest.mark.parametrize("damage", ["absent", "cut", "scrambled", "nan", "short", "columns"])
-def test_a_shard_at_fault_in_mid_epoch_is_one_clear_line_and_the_thread_ends(many, damage):
+def test_a_shard_at_fault_in_mid_epoch_is_one_clear_line_and_the_thread_ends(many, damage, monkeypatch):
     split, order = many
-    path = split.path(20)
+    path, at_a_shard, read = split.path(20), threading.Lock(), shards.read_shard
+
+    def read_alone(*arguments):
+        with at_a_shard:  # a file that changes while it is read is another fault
+            return read(*arguments)
+
+    monkeypatch.setattr(shards, "read_shard", read_alone)
     stream = iter(Stream(split, order, 6))
     first = next(stream)
     table = pq.read_table(path)
     data = path.read_bytes()
-    other = path.with_name("damaged")  # put in place in one step: a reader may be at the shard just now
+    other = path.with_name("damaged")
     if damage == "cut":
         other.write_bytes(data[: len(data) // 2])
     elif damage == "scrambled":
@@ -217,7 +223,8 @@ def test_a_shard_at_fault_in_mid_epoch_is_one_clear_line_and_the_thread_ends(man
         points[3, 1, 2] = np.nan
         column = pa.array(points.tolist(), table.schema.field("points").type)
         pq.write_table(table.set_column(0, "points", column), other)
-    path.unlink() if damage == "absent" else other.replace(path)
+    with at_a_shard:
+        path.unlink() if damage == "absent" else other.replace(path)
     more = itertools.chain(stream, *(Stream(split, order, 6, epoch=epoch) for epoch in range(3)))
     with pytest.raises(InputError, match="train-00020-of-00037") as caught:
         list(more)  # the first epoch may have been read beyond it already

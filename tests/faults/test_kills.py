@@ -29,6 +29,7 @@ def test_three_kills_of_a_training_change_no_byte():
     assert "3 of 3 kills survived" in done.stdout
 
 
+@pytest.mark.faults  # whether a kill meets the moment in which a file is torn is chance, if a good one
 def test_a_campaign_names_what_is_torn_what_is_lost_and_what_is_left_behind():
     done = python("tests.faults.planted")
     assert done.returncode == 0, done.stderr

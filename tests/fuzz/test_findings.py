@@ -46,7 +46,8 @@ def test_what_was_found_once_is_refused_or_read_and_breaks_nothing(finding, tmp_
 @linux
 @pytest.mark.parametrize("ended", sorted((Path(__file__).parent / "contained").iterdir()), ids=lambda path: path.name)
 def test_what_ends_its_reader_costs_one_file_which_is_named(ended):
-    with pytest.raises(InputError, match=rf"{re.escape(ended.name)}: crashed the reader \("):
+    # what native code makes of a wrong address depends on what lies there: mostly a crash, now and then a refusal
+    with pytest.raises(InputError, match=rf"{re.escape(ended.name)}: (crashed the reader \(|damaged, )"):
         read_input(ended, points=4)
 
 
