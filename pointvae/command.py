@@ -99,7 +99,7 @@ def _ending_well() -> Iterator[None]:
 
 
 def _run_verb(name: str, verb: Verb, argv: list[str]) -> int:
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_Printable("%(message)s"))
     speaks = name not in TOGETHER or is_main_process()
