@@ -392,6 +392,7 @@ def refine(
     schedule: Literal["cosine", "constant"] = "cosine",
     seed: int = 0,
     resume: bool = False,
+    checkpoint_every: int = 1000,
     accelerator: str = "auto",
     devices: str = "1",
     strategy: str = "auto",
@@ -415,6 +416,7 @@ def refine(
         schedule: how the rate goes on: cosine to zero, or constant.
         seed: what every random draw is made from.
         resume: go on from the new run's last checkpoint.
+        checkpoint_every: steps between two checkpoints within an epoch; 0 for none but at its end.
         accelerator: auto, cpu, gpu.
         devices: how many devices, auto, or which.
         strategy: auto, ddp.
@@ -439,6 +441,7 @@ def refine(
         schedule=schedule,
         seed=seed,
         resume=resume,
+        checkpoint_every=checkpoint_every,
         accelerator=accelerator,
         devices=devices,
         strategy=strategy,

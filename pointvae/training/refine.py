@@ -21,7 +21,7 @@ from pointvae.objectives.self_consistency import SelfConsistency, decoded
 from pointvae.randomness import normal
 from pointvae.training.batches import cloud_loader
 from pointvae.training.loggers import logger_names
-from pointvae.training.loop import PICTURES_EVERY, Run, check_settings, train
+from pointvae.training.loop import CHECKPOINT_EVERY, PICTURES_EVERY, Run, check_settings, train
 from pointvae.training.module import TrainingModule
 from pointvae.training.run_folder import check_folder, describe
 
@@ -100,6 +100,7 @@ def refine(
     schedule: Literal["cosine", "constant"] = "cosine",
     seed: int = 0,
     resume: bool = False,
+    checkpoint_every: int = CHECKPOINT_EVERY,
     accelerator: str = "auto",
     devices: str = "1",
     strategy: str = "auto",
@@ -127,6 +128,7 @@ def refine(
         schedule: how the rate goes on: ``cosine`` to zero, or ``constant``.
         seed: what every random draw of the refining is made from; the untrained twin stays that of the run.
         resume: go on from the new run's last checkpoint, if it has one.
+        checkpoint_every: steps between two checkpoints within an epoch; 0 for none but at its end.
         accelerator: Lightning's: ``auto``, ``cpu``, ``gpu``…
         devices: Lightning's: how many, ``auto``, or which (``0,2``).
         strategy: Lightning's: ``auto``, ``ddp``…
@@ -153,7 +155,7 @@ def refine(
     dataset: dict[str, Any] = dict(UNKNOWN, **before.get("dataset", {}))
     shapes = shapes if shapes is not None else dataset["train_shapes"]
     points = points if points is not None else int(before.get("points") or model.config["points"])
-    check_settings(epochs, batch_size, points, learning_rate, pictures_every=pictures_every)
+    check_settings(epochs, batch_size, points, learning_rate, checkpoint_every, pictures_every)
     logger_names(logger)
     if shapes is None:
         raise InputError(f"{run}: does not tell how many shapes it was trained on; say --shapes")
@@ -179,6 +181,7 @@ def refine(
     config = {
         "objective": describe(objective),
         **settings,
+        "checkpoint_every": checkpoint_every,
         "logger": logger,
         "pictures_every": pictures_every,
         **machine,
@@ -208,6 +211,16 @@ def refine(
 
     module = RefiningModule(model, objective, points, learning_rate, schedule, seed, checksum)
     try:
-        return train(module, loaders, new_run, config, facts, command="refine RUN", resume=resume, progress=progress)
+        return train(
+            module,
+            loaders,
+            new_run,
+            config,
+            facts,
+            command="refine RUN",
+            resume=resume,
+            progress=progress,
+            checkpoint_every=checkpoint_every,
+        )
     finally:
         model.requires_grad_(True)

@@ -150,7 +150,8 @@ def _prepare(jobs: int) -> Callable[[Path, Path], None]:
 def _refine(root: Path, folder: Path) -> None:
     from pointvae import refine
 
-    refine(root / "trained", folder / "run", shapes=24, batch_size=8, epochs=4, resume=True, **ONE_PROCESS)
+    settings: dict[str, Any] = {"shapes": 56, "batch_size": 8, "epochs": 2, "checkpoint_every": 2, **ONE_PROCESS}
+    refine(root / "trained", folder / "run", resume=True, **settings)
 
 
 def _embed(kind: str) -> Callable[[Path, Path], None]:

@@ -157,22 +157,28 @@ def test_refining_neither_uses_nor_moves_the_global_generators(source, tmp_path)
     assert (numpy_before == np.random.get_state()[1]).all()  # noqa: NPY002
 
 
-def test_a_stopped_refinement_resumes_to_the_same_weights_and_rows(source, tmp_path, monkeypatch):
-    settings = QUICK | {"epochs": 3, "shapes": 48}
+def test_a_stopped_refinement_goes_on_at_the_next_batch_to_the_same_weights_and_rows(source, tmp_path, monkeypatch):
+    settings = QUICK | {"epochs": 3, "shapes": 112, "checkpoint_every": 3}  # 7 steps an epoch
     whole = refine(source, tmp_path / "whole", **settings)
-    real = RefiningModule.training_step
+    real, seen = RefiningModule.training_step, []
 
-    def stop(self, batch, index):
-        if self.current_epoch == 2 and index == 1:
-            raise RuntimeError("pulled the plug")
-        return real(self, batch, index)
+    def until(last):
+        def step(self, batch, index):
+            if self.global_step == last:
+                raise RuntimeError("pulled the plug")
+            seen.append(self.global_step)
+            return real(self, batch, index)
 
-    monkeypatch.setattr(RefiningModule, "training_step", stop)
+        monkeypatch.setattr(RefiningModule, "training_step", step)
+
+    until(19)  # in the third epoch; the last checkpoint is that after 18 steps
     with pytest.raises(RuntimeError, match="plug"):
         refine(source, tmp_path / "cut", **settings)
     assert not (tmp_path / "cut" / "model.safetensors").exists()
-    monkeypatch.setattr(RefiningModule, "training_step", real)
-    again = refine(source, tmp_path / "cut", resume=True, **settings)
+    seen.clear()
+    until(None)
+    again = refine(source, tmp_path / "cut", resume=True, **settings | {"checkpoint_every": 0})
+    assert seen == [18, 19, 20]
     assert (again.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
     assert rows(again.path) == rows(whole.path) and len(rows(whole.path)) == 3
 
@@ -211,9 +217,9 @@ def test_the_folders_are_looked_at_before_anything_is_written(source, tmp_path):
     assert before == {p.name: p.read_bytes() for p in source.iterdir() if p.is_file()}
 
 
-@pytest.mark.parametrize("name", ["epochs", "shapes", "batch_size", "points", "learning_rate"])
+@pytest.mark.parametrize("name", ["epochs", "shapes", "batch_size", "points", "learning_rate", "checkpoint_every"])
 def test_a_wrong_setting_is_refused_by_name_and_nothing_is_written(source, tmp_path, name):
-    assert name in refused(source, tmp_path / "new", **{name: 0})
+    assert name in refused(source, tmp_path / "new", **{name: -1})
     assert not (tmp_path / "new").exists()
 
 
