@@ -1,34 +1,35 @@
 # `make demo` and `make test` create what they need from a bare checkout with only Python and make.
 PYTHON ?= python3
 VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help demo test test-slow test-faults lint format docs notebooks bench clean
+.PHONY: help demo test test-slow test-faults test-python test-lowest lint format docs notebooks bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
 
-$(VENV)/.run: setup.cfg constraints.txt
+$(VENV)/.run: setup.cfg $(CONSTRAINTS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable .
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[dev]"
 	touch $@
 
 $(VENV)/.slow: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,slow,docs]"
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[dev,slow,docs]"
 	touch $@
 
 $(VENV)/.faults: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,faults]"
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[dev,faults]"
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[docs]"
 	touch $@
 
 demo: $(VENV)/.run ## shapes -> VAE and CR-VAE -> probe -> demo/report.html, minutes on two cores
@@ -42,6 +43,12 @@ test-slow: $(VENV)/.slow ## clusters, faults, scale: the tests that take minutes
 
 test-faults: $(VENV)/.faults ## kills, faults of the machine, 100,000 hostile files: bounded in time, prints its figures
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults
+
+test-python: ## `make test` in an environment of its own for another Python: make test-python PYTHON=python3.13
+	$(MAKE) test VENV=.venv-$(notdir $(PYTHON))
+
+test-lowest: ## `make test` with the lowest versions that setup.cfg claims, on the oldest Python
+	$(MAKE) test PYTHON=python3.10 VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
 
 lint: $(VENV)/.dev ## format check, lint, types
 	$(BIN)/ruff format --check .
@@ -62,4 +69,4 @@ bench: $(VENV)/.dev ## the experiment whose rows stand in results/ (hours; needs
 	$(BIN)/python benchmarks/modelnet40.py
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) demo build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* demo build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
