@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import errno
+import functools
 import logging
 import os
+import platform
+import re
 import shutil
+import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,7 +33,8 @@ FULL = (errno.ENOSPC, errno.EFBIG, errno.EROFS, getattr(errno, "EDQUOT", errno.E
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A temporary name beside ``path`` to write to; it takes the name once the block ends well.
 
-    For a remote path the file is written on this machine, and sent when the block ends well.
+    What a process that was killed while it wrote the same file has left is removed first. For a remote path the file
+    is written on this machine, and sent when the block ends well.
 
     Raises:
         InputError: the path is a folder, or lies beneath a file.
@@ -43,7 +49,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give the name of a file")
     _make_parent(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _sweep(path)
+    temporary = _temporary(path, os.getpid())
     try:
         with _named(path):
             yield temporary
@@ -63,6 +70,8 @@ def write_text(path: Path, text: str) -> None:
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """A temporary folder beside ``path`` to fill; it takes the name once the block ends well.
 
+    What a process that was killed while it filled the same folder has left is removed first.
+
     Raises:
         InputError: the path is a file or a folder with something in it, or lies beneath a file.
         OSError: the system does not let it be written; it names the path.
@@ -71,7 +80,8 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path}: exists already; give the name of a new or empty folder")
     _make_parent(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _sweep(path)
+    temporary = _temporary(path, os.getpid())
     try:
         with _named(path):
             temporary.mkdir()
@@ -130,13 +140,63 @@ def output_folder(place: str | Path) -> Path:
     return folder
 
 
+def _temporary(path: Path, process: int | str) -> Path:
+    """Where a process writes what is to become ``path``: ``.NAME.MACHINE-PROCESS.tmp`` beside it."""
+    return path.with_name(f".{path.name}.{_machine()}-{process}.tmp")
+
+
+@functools.cache
+def _machine() -> str:
+    """Among which processes a number tells one: those of this machine, and of this container on it.
+
+    A folder may be shared by machines, and the process that writes in it may live on another one.
+    """
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:  # not Linux
+        space = ""
+    return f"{zlib.crc32(f'{platform.node()} {space}'.encode()):08x}"
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes of this machine that no longer live have left of ``path``, and nothing else.
+
+    On Windows nothing is swept: there a process cannot be asked whether it lives without a signal to it.
+    """
+    if sys.platform == "win32":
+        return
+    before, after = _temporary(path, "PROCESS").name.split("PROCESS")
+    name = re.compile(f"{re.escape(before)}([1-9][0-9]{{0,9}}){re.escape(after)}")
+    with suppress(OSError), os.scandir(path.parent) as found:
+        for entry in found:
+            match = name.fullmatch(entry.name)
+            if match is None or _lives(int(match[1])):
+                continue
+            logger.debug("%s: left by a process that was ended, removed", entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                os.unlink(entry.path)
+
+
+def _lives(process: int) -> bool:
+    """Whether a process of this machine lives; true where the system does not say."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's, or a number that none can have
+        return True
+    return True
+
+
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
     """Let a fault of the system name the file that was asked for: a full disk names none, others a temporary one."""
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL and f".{path.name}.{os.getpid()}.tmp" not in str(error.filename):
+        if error.errno not in FULL and _temporary(path, os.getpid()).name not in str(error.filename):
             raise  # of another file, such as one that is read
         number = error.errno or errno.EIO
         raise OSError(number, os.strerror(number), str(path)) from error

@@ -1,6 +1,8 @@
 """Files and folders appear whole or not at all."""
 
 import errno
+import os
+import signal
 import subprocess
 import sys
 
@@ -108,3 +110,123 @@ def test_a_file_system_without_locks_is_no_hindrance(tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "fcntl", None)
     with sole_writer(tmp_path):
         pass
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from pointvae.writing import whole_file, whole_folder
+with globals()[sys.argv[1]](Path(sys.argv[2])) as temporary:
+    target = temporary / "part" if temporary.is_dir() else temporary
+    target.write_text("theirs")
+    print(temporary, flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def writer():
+    """Starts a process that has begun to write, and goes on once it is sent a line."""
+    started = []
+
+    def start(how, path):
+        command = [sys.executable, "-c", WRITER, how.__name__, path]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        process = subprocess.Popen(command, text=True, **pipes)
+        started.append(process)
+        return process, path.with_name(process.stdout.readline().strip().rsplit("/", 1)[-1])
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+sweeps = pytest.mark.skipif(sys.platform == "win32", reason="nothing is swept on Windows")
+
+
+def write(how, path):
+    with how(path) as temporary:
+        (temporary / "part" if how is whole_folder else temporary).write_text("ours")
+
+
+@sweeps
+@pytest.mark.parametrize("how", [whole_file, whole_folder])
+def test_what_a_killed_writer_left_is_removed_by_the_next_one_of_the_same_name(tmp_path, writer, how):
+    process, left = writer(how, tmp_path / "out")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert left.exists()
+    write(how, tmp_path / "another")
+    assert left.exists()
+    write(how, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["another", "out"]
+
+
+@sweeps
+def test_what_a_writer_that_lives_has_begun_stays_and_is_finished(tmp_path, writer):
+    process, begun = writer(whole_file, tmp_path / "out")
+    write(whole_file, tmp_path / "out")
+    assert begun.read_text() == "theirs" and (tmp_path / "out").read_text() == "ours"
+    process.communicate("go on\n")
+    assert process.returncode == 0 and (tmp_path / "out").read_text() == "theirs"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.fixture
+def nobody():
+    """The number of a process that lived."""
+    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    return int(done.stdout)
+
+
+@sweeps
+def test_nothing_is_removed_but_what_a_dead_process_of_this_machine_left_of_this_file(tmp_path, nobody, monkeypatch):
+    swept = writing._temporary(tmp_path / "a.txt", nobody)
+    others = [
+        writing._temporary(tmp_path / "b.txt", nobody),
+        writing._temporary(tmp_path / "a_txt", nobody),
+        writing._temporary(tmp_path / "a.txt", 1),  # lives, and is another user's or this very container's
+        writing._temporary(tmp_path / "a.txt", f"0{nobody}"),
+        writing._temporary(tmp_path / "a.txt", 10**12),
+        writing._temporary(tmp_path / "a.txt", f"{nobody}.tmp.{nobody}"),
+        tmp_path / f".a.txt.{nobody}.tmp",
+        tmp_path / f"a.txt.{nobody}.tmp",
+        swept.with_name(swept.name + "~"),
+        swept.with_name("x" + swept.name),
+    ]
+    with monkeypatch.context() as patch:
+        writing._machine.cache_clear()
+        patch.setattr(writing.platform, "node", lambda: "another-machine")
+        others.append(writing._temporary(tmp_path / "a.txt", nobody))
+    writing._machine.cache_clear()
+    for path in (swept, *others):
+        path.write_text("kept")
+    write(whole_file, tmp_path / "a.txt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(p.name for p in (tmp_path / "a.txt", *others))
+
+
+@sweeps
+def test_a_link_that_stands_in_the_way_is_removed_and_not_what_it_leads_to(tmp_path, nobody):
+    kept = make(tmp_path / "kept")
+    (kept / "precious").write_text("x")
+    for how in (whole_file, whole_folder):
+        link = writing._temporary(tmp_path / how.__name__, nobody)
+        link.symlink_to(kept)
+        write(how, tmp_path / how.__name__)
+        assert not os.path.lexists(link) and (kept / "precious").exists()
+
+
+def test_a_process_that_may_not_be_asked_counts_as_one_that_lives(monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(writing.os, "kill", refuse)
+    assert writing._lives(17)
+
+
+def test_a_store_is_not_swept(tmp_path, monkeypatch):
+    pytest.importorskip("upath")
+    monkeypatch.setattr(writing, "_sweep", lambda path: pytest.fail(f"swept {path}"))
+    with whole_file("memory://swept/a.txt") as temporary:
+        temporary.write_text("ours")

@@ -206,5 +206,5 @@ def evaluated(folder: Path) -> dict[str, Any]:
         for name in arrays.files
         if name != "facts.json"
     }
-    names = sorted(path.name for path in (folder / "evaluation").iterdir() if not path.name.endswith(".tmp"))
+    names = sorted(path.name for path in (folder / "evaluation").iterdir())
     return {"figures": {key: value for key, value in made.items() if key not in SPENT}, **digests, "files": names}

@@ -43,8 +43,8 @@ def torn(folder: Path) -> list[str]:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Temporary names that a run which came to its end has left in a folder that it had for its own."""
-    return [path.name for path in folder.glob("[!e]*/**/.*") if path.name.endswith(".tmp")]  # not evaluation/
+    """Temporary names that stand there though the run has come to its end."""
+    return [path.name for path in sorted(folder.rglob(".*")) if path.name.endswith(".tmp")]
 
 
 def differences(whole: Any, made: Any, name: str = "") -> list[str]:
