@@ -54,7 +54,7 @@ BUDGETS: dict[str, Budget] = {
             TEN,
             256,
             {"epochs": 8, "batch_size": 32, "learning_rate": 2e-3},
-            "the ten classes of ModelNet10 within ModelNet40, 256 points, 8 epochs; a table in an hour or two of two cores",
+            "the ten classes of ModelNet10 within ModelNet40, 256 points, 8 epochs; about an hour a table",
         ),
         Budget(
             "gpu-half-hour",

@@ -148,7 +148,7 @@ def carry_out(tasks: list[Task], jobs: int, results: Path) -> list[Task]:
 
 
 def untrained_of(cell: str) -> str:
-    """The cell whose architecture an untrained one has: `untrained` the flat PointNet's, `untrained:CELL` another's."""
+    """The cell that an untrained one shares its architecture with: `untrained` the flat PointNet's."""
     return cell.partition(":")[2] or "vae"
 
 

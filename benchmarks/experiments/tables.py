@@ -33,6 +33,7 @@ class Table:
 
 
 _BASES = ("vae", "beta-vae", "iwae", "ladder")
+_ALONE = ("turn", "scale", "jitter", "mild")  # mild: all three, with turns within 15 degrees
 
 TABLES: dict[str, Table] = {
     table.name: table
@@ -56,10 +57,8 @@ TABLES: dict[str, Table] = {
         Table(
             "transforms",
             "Which transformation carries the effect?",
-            tuple(f"{way}-{name}" for name in ("turn", "scale", "jitter") for way in ("aug", "cr"))
-            + ("aug-mild", "cr-mild", "vae+aug", "vae+cr"),
-            tuple((f"cr-{name}", f"aug-{name}") for name in ("turn", "scale", "jitter", "mild"))
-            + (("vae+cr", "vae+aug"),),
+            tuple(f"{way}-{name}" for name in _ALONE for way in ("aug", "cr")),
+            tuple((f"cr-{name}", f"aug-{name}") for name in _ALONE),
         ),
         Table(
             "target",
