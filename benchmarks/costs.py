@@ -22,6 +22,7 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
 
+from blocks import fill
 from runs import ROOT, add_rows, commit, cpu_seconds, read_rows
 
 COLUMNS = ("step", "what", "points", "shapes_per_core_second", "bytes_per_shape", "version", "commit", "machine")
@@ -168,19 +169,11 @@ def growth(rows: list[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def tables() -> dict[str, str]:
-    """Each table of the page by its mark."""
-    return {"rates": table(read_rows(RESULTS)), "scale": growth(read_rows(ROOT / "results" / "scale.csv"))}
-
-
-def write_page() -> None:
-    """Put the tables between the page's marks."""
-    text = PAGE.read_text(encoding="utf-8")
-    for mark, lines in tables().items():
-        head, rest = text.split(f"<!-- {mark} -->\n", 1)
-        _, tail = rest.split(f"<!-- end of {mark} -->", 1)
-        text = f"{head}<!-- {mark} -->\n{lines}\n<!-- end of {mark} -->{tail}"
-    PAGE.write_text(text, encoding="utf-8")
+BLOCKS: dict[str, Callable[[], str]] = {
+    "rates": lambda: table(read_rows(RESULTS)),
+    "scale": lambda: growth(read_rows(ROOT / "results" / "scale.csv")),
+}
+"""The tables of docs/costs.md."""
 
 
 def main() -> int:
@@ -188,7 +181,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--page", action="store_true", help="write the table of docs/costs.md")
     if parser.parse_args().page:
-        write_page()
+        fill(PAGE, BLOCKS)
     else:
         rows = measure()
         RESULTS.unlink(missing_ok=True)  # rates of one run belong together

@@ -7,7 +7,6 @@ python benchmarks/literature_page.py --write    put them in their places in docs
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,6 +15,7 @@ from literature import QUICK, RESULTS, UNTRAINED, groups
 from yardsticks import ROTATED, YARDSTICKS, Yardstick, markdown
 
 import modelnet40
+from blocks import fill
 from pointvae.evaluation.probing.literature import LITERATURE
 from pointvae.evaluation.probing.protocols import Protocol
 from pointvae.evaluation.probing.registry import LINEAR_SVM
@@ -217,12 +217,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "summary": summary,
     "rotated": rotated,
 }
-_BLOCK = re.compile(r"(<!-- made: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-def render(page: str) -> str:
-    """The page with every block made anew from the rows."""
-    return _BLOCK.sub(lambda found: f"{found[1]}\n{BLOCKS[found[2]]()}\n\n{found[3]}", page)
 
 
 def main() -> None:
@@ -230,7 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="put the blocks in their places in docs/literature.md")
     if parser.parse_args().write:
-        PAGE.write_text(render(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        fill(PAGE, BLOCKS)
     else:
         print("\n\n".join(block() for block in BLOCKS.values()))
 

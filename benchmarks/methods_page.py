@@ -7,7 +7,7 @@ python benchmarks/methods_page.py --dataset DATASET [--runs RUNS]  draw docs/ima
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -101,14 +101,13 @@ def paired() -> str:
     return "\n".join(lines)
 
 
-def tables() -> list[str]:
-    """All that the page shows."""
-    return [
-        table(ACCURACIES, ("untrained", *METHODS)),
-        table(LATENTS),
-        paired(),
-        table(LONGER, ("vae", "avae"), LONG),
-    ]
+BLOCKS: dict[str, Callable[[], str]] = {
+    "methods-accuracy": lambda: table(ACCURACIES, ("untrained", *METHODS)),
+    "methods-latents": lambda: table(LATENTS),
+    "methods-paired": paired,
+    "methods-long": lambda: table(LONGER, ("vae", "avae"), LONG),
+}
+"""All that the page shows."""
 
 
 SHOWN = ("airplane", "chair", "car", "guitar", "lamp", "mug", "table")
@@ -138,7 +137,7 @@ def main() -> None:
     if arguments.dataset:
         picture(arguments.dataset, arguments.runs)
     else:
-        print("\n\n".join(tables()))
+        print("\n\n".join(make() for make in BLOCKS.values()))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from blocks import fill
 from pointvae.version import __version__
 from runs import ROOT, add_rows, commit, cpu_seconds, read_rows
 from speed_row import Row
@@ -143,11 +144,8 @@ def newest() -> list[dict[str, str]]:
     return [last[row.name] for row in ROWS if row.name in last]
 
 
-def write_page() -> None:
-    """Put the table between the page's marks."""
-    head, rest = PAGE.read_text(encoding="utf-8").split("<!-- speed -->\n", 1)
-    _, tail = rest.split("<!-- end of speed -->", 1)
-    PAGE.write_text(f"{head}<!-- speed -->\n{table(newest())}\n<!-- end of speed -->{tail}", encoding="utf-8")
+BLOCKS = {"speed": lambda: table(newest())}
+"""The table of docs/speed.md."""
 
 
 def main() -> int:
@@ -184,7 +182,7 @@ def main() -> int:
         failed |= bool(faults)
         print(told(row, result) + "".join(f"  {fault}" for fault in faults), flush=True)
     if not options.check:
-        write_page()
+        fill(PAGE, BLOCKS)
     return 1 if options.check and failed else 0
 
 
