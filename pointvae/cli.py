@@ -151,6 +151,7 @@ def train(
     points: int = 1024,
     learning_rate: float = 1e-3,
     schedule: Literal["cosine", "constant"] = "cosine",
+    ema: float = 0.0,
     validation_fraction: float = 0.1,
     seed: int = 0,
     resume: bool = False,
@@ -177,6 +178,7 @@ def train(
         points: points drawn from each shape anew at each step, and points the decoder gives.
         learning_rate: Adam's rate.
         schedule: how the rate goes on: cosine to zero, or constant.
+        ema: decay, a step, of a moving average of the weights, which is saved in their place (0.999); 0 for none.
         validation_fraction: share of the train split held out; the test split is never read.
         seed: what every random draw is made from.
         resume: go on from the run folder's last checkpoint.
@@ -206,6 +208,7 @@ def train(
         points=points,
         learning_rate=learning_rate,
         schedule=schedule,
+        ema=ema,
         validation_fraction=validation_fraction,
         seed=seed,
         resume=resume,

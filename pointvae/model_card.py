@@ -134,7 +134,8 @@ def _refining(facts: Mapping[str, Any]) -> str:
 
 
 def _rate(facts: Mapping[str, Any]) -> str:
-    return f"Adam at {facts['learning_rate']} ({facts['schedule']}), pointvae {facts['version']}."
+    averaged = f", weights averaged with a decay of {facts['ema']} a step" if facts.get("ema") else ""
+    return f"Adam at {facts['learning_rate']} ({facts['schedule']}){averaged}, pointvae {facts['version']}."
 
 
 def _held_out(facts: Mapping[str, Any]) -> str:

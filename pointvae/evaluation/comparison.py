@@ -160,7 +160,7 @@ def compare_evaluations(runs: Sequence[Evaluation], *, seed: int = 0) -> dict[st
 def method_of(run: Evaluation) -> str:
     """What a run was trained with, apart from its seed, as a key."""
     keys = ("model_class", "model", "objective", "epochs", "batch_size", "points", "learning_rate", "schedule")
-    return json.dumps([run.config.get(key) for key in keys], sort_keys=True)
+    return json.dumps([*(run.config.get(key) for key in keys), run.config.get("ema", 0.0)], sort_keys=True)
 
 
 def unique_names(runs: Sequence[Evaluation]) -> list[str]:

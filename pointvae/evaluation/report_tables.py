@@ -153,6 +153,7 @@ def _facts(run: Evaluation) -> dict[str, str]:
         ("points of a shape", "points"),
         ("learning rate", "learning_rate"),
         ("schedule", "schedule"),
+        ("decay of the weights' average", "ema"),
         ("held out of train", "validation_fraction"),
         ("seed", "seed"),
         ("pointvae", "version"),

@@ -32,6 +32,7 @@ def fit(
     points: int | None = None,
     learning_rate: float = 1e-3,
     schedule: Literal["cosine", "constant"] = "cosine",
+    ema: float = 0.0,
     validation_fraction: float = 0.1,
     seed: int = 0,
     resume: bool = False,
@@ -60,6 +61,8 @@ def fit(
         points: points drawn from each shape at each step; the model's number of output points when absent.
         learning_rate: Adam's rate.
         schedule: how the rate goes on: ``cosine`` to zero, or ``constant``.
+        ema: decay, a step, of a moving average of the weights, which is validated and saved in their place: 0.999 is
+            usual; 0 for none. See `AveragedWeights`.
         validation_fraction: share of the training shapes held out, but never more than 4,096 shapes; the test
             split is never read.
         seed: what every random draw of the training is made from.
@@ -92,12 +95,15 @@ def fit(
     logger_names(logger)
     if not 0 <= validation_fraction < 1:
         raise InputError(f"validation_fraction must be in [0, 1), got {validation_fraction}")
+    if not 0 <= ema < 1:
+        raise InputError(f"ema must be in [0, 1), got {ema}")
     settings: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
         "points": points,
         "learning_rate": learning_rate,
         "schedule": schedule,
+        "ema": ema,
         "validation_fraction": validation_fraction,
         "seed": seed,
     }
@@ -153,6 +159,7 @@ def fit(
         resume=resume,
         progress=progress,
         checkpoint_every=checkpoint_every,
+        ema=ema,
         names=shapes.names,
     )
 

@@ -115,6 +115,7 @@ def train(
     resume: bool,
     progress: bool,
     checkpoint_every: int = CHECKPOINT_EVERY,
+    ema: float = 0.0,
     names: Callable[[npt.NDArray[Any]], list[str]] | None = None,
 ) -> Run:
     """Train a module's model and write its run folder, which `check_folder` has found fit.
@@ -129,6 +130,7 @@ def train(
         resume: go on from the run folder's last checkpoint, if it has one.
         progress: show a bar on stderr.
         checkpoint_every: steps between two checkpoints within an epoch; 0 for none but at its end.
+        ema: the decay of the weights' moving average, which is validated and saved; 0 for none.
         names: the names of the shapes at some rows of the set, where they have any.
 
     Raises:
@@ -138,6 +140,7 @@ def train(
         OSError: the run folder can no longer be written, or is gone; it tells how to go on.
         ConnectionAbortedError: another process of the training ended.
     """
+    from pointvae.training.averaging import AveragedWeights
     from pointvae.training.callbacks import last_metrics
     from pointvae.training.checkpoints import Checkpoints
     from pointvae.training.pictures import Pictures
@@ -145,7 +148,8 @@ def train(
     kept = sound_checkpoint(run) if resume else None
     machine = as_launched({name: config[name] for name in MACHINE})
     checkpoints = Checkpoints(run, checkpoint_every)
-    callbacks = [Pictures(config["pictures_every"]), checkpoints]
+    averaged = AveragedWeights(ema)
+    callbacks = [averaged, Pictures(config["pictures_every"], averaged), checkpoints]
     trainer = _trainer(run, config["epochs"], machine, callbacks, progress and is_main_process())
     if launcher() is not None:  # all must have looked at the folder before one of them writes
         with _quiet():

@@ -13,6 +13,7 @@ import torch
 from pointvae.geometry.distances import chamfer_distance
 from pointvae.models.modes import evaluation_mode
 from pointvae.randomness import generator_for
+from pointvae.training.averaging import AveragedWeights
 from pointvae.training.loggers import log_picture
 from pointvae.training.module import TrainingModule
 
@@ -37,10 +38,11 @@ class Pictures(pl.Callback):
 
     Args:
         every: epochs between two of them; 0 for none.
+        averaged: the average of the weights, which is what is drawn where one is kept.
     """
 
-    def __init__(self, every: int) -> None:
-        self.every = every
+    def __init__(self, every: int, averaged: AveragedWeights | None = None) -> None:
+        self.every, self.averaged = every, averaged or AveragedWeights(0.0)
         self._told = False
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -59,7 +61,8 @@ class Pictures(pl.Callback):
 
     def _draw(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         held: Any = trainer.val_dataloaders
-        clouds, made, distances = reconstructed(module, held.dataset.points)
+        with self.averaged.used_in(module):
+            clouds, made, distances = reconstructed(module, held.dataset.points)
         step = trainer.global_step - 1  # as the epoch's means have it
         image = picture(clouds, made, distances)
         for log in trainer.loggers:
