@@ -41,8 +41,10 @@ test: $(VENV)/.dev ## the tests, under 10 minutes on two cores
 test-slow: $(VENV)/.slow ## clusters, faults, scale: the tests that take minutes each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
-test-faults: $(VENV)/.faults ## kills, faults of the machine, 100,000 hostile files: bounded in time, prints its figures
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults
+test-faults: $(VENV)/.faults ## kills, faults of the machine, 100,000 hostile files: bounded in time, ends with a table
+	rm -rf build/faults
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults; \
+	ended=$$?; $(BIN)/python -m tests.faults.summary --of build/faults; exit $$ended
 
 test-python: ## `make test` in an environment of its own for another Python: make test-python PYTHON=python3.13
 	$(MAKE) test VENV=.venv-$(notdir $(PYTHON))

@@ -144,11 +144,16 @@ def soak(folder: Path, hours: float, most: int | None = None) -> list[dict[str, 
     return rows
 
 
-def sentence() -> str:
-    """What docs/faults.md says, made from the rows of the last soak."""
+def last() -> list[dict[str, Any]]:
+    """The numbers in the rows of the last soak."""
     read = read_rows(RESULTS)
     first = max(place for place, row in enumerate(read) if row["round"] == "1")
-    rows = [{name: float(row[name]) for name in COLUMNS[:6]} for row in read[first:]]
+    return [{name: float(row[name]) for name in COLUMNS[:6]} for row in read[first:]]
+
+
+def sentence() -> str:
+    """What docs/faults.md says, made from the rows of the last soak."""
+    rows = last()
     risen, held = growth(rows)
     return (
         f"{rows[-1]['round']:.0f} rounds in {rows[-1]['minutes']:.0f} minutes: {held:.0f} MiB held after the "

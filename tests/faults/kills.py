@@ -202,14 +202,15 @@ def run(kills: int, seed: int, only: list[str], told: bool = True) -> dict[str, 
     return tallies
 
 
-def write(tallies: dict[str, Tally], seed: int) -> None:
-    """The rows of results/faults.csv, over those that are there."""
+def write(tallies: dict[str, Tally], seed: int, path: Path) -> None:
+    """The rows of all cases, over those that are there."""
     from pointvae.version import __version__
 
     command = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     verbs = {case.name: case.verb for case in cases()}
-    with RESULTS.open("w", newline="", encoding="utf-8") as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)
         for name, tally in tallies.items():
@@ -234,7 +235,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100, help="over train and prepare; the others get theirs beside")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", default=[], help="beginnings of the names of cases")
-    parser.add_argument("--write", action="store_true", help="write results/faults.csv")
+    parser.add_argument("--write", type=Path, nargs="?", const=RESULTS, help="write the rows, to results/faults.csv")
     parser.add_argument("--table", action="store_true", help="print the table of docs/faults.md and do nothing else")
     chosen = parser.parse_args()
     if chosen.table:
@@ -251,8 +252,8 @@ def main() -> int:
         )
     tried, survived = (sum(getattr(t, name) for t in tallies.values()) for name in ("tried", "survived"))
     sys.stdout.write(f"{survived} of {tried} kills survived, seed {chosen.seed}, {time.monotonic() - began:.0f} s\n")
-    if chosen.write:
-        write(tallies, chosen.seed)
+    if chosen.write is not None:
+        write(tallies, chosen.seed, chosen.write)
     return int(survived < tried or any(tally.faults for tally in tallies.values()))
 
 

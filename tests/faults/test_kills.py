@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults.cases import OBJECTIVES, cases
 from tests.faults.kills import ROOT, shared
+from tests.fuzz.campaign import MADE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot fork")
 
@@ -52,7 +53,7 @@ def test_every_objective_is_killed_and_the_kills_of_train_and_prepare_add_up():
 
 @pytest.mark.faults
 def test_a_hundred_kills_change_no_byte(capfd):
-    done = python("tests.faults.kills", "--kills", KILLS, "--seed", SEED)
+    done = python("tests.faults.kills", "--kills", KILLS, "--seed", SEED, "--write", MADE / "faults.csv")
     with capfd.disabled():
         sys.stdout.write("\n" + done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -14,7 +14,7 @@ from pointvae.training import loading
 from pointvae.training.loading import training_shapes
 from pointvae.writing import whole_file, whole_folder
 from tests.data.files import write_npz
-from tests.faults import kills
+from tests.faults import kills, summary
 from tests.faults.kills import ROOT
 
 
@@ -88,6 +88,21 @@ def test_the_figures_of_the_page_are_made_from_their_rows():
     page = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
     assert kills.table() in page
     assert soak.sentence() in page
+    assert summary.table() in page
+
+
+def test_the_summary_counts_what_the_rows_say(tmp_path):
+    (tmp_path / "faults.csv").write_text("verb,kills_tried,kills_survived\ntrain,4,4\ntrain,1000,999\nembed,5,5\n")
+    fuzz = ["reader,inputs,accepted,refused,contained,findings_open", "off,9,2,4,1,2", "obj,3,1,2,0,0"]
+    (tmp_path / "fuzz.csv").write_text("\n".join([*fuzz, "off (guided),7,3,4,0,0\n"]))
+    lines = summary.table(tmp_path).split("\n")
+    assert lines[2:6] == [
+        "| kill -9 of `train` | 1,004 kills | 1,003 | – | – | 1 |",
+        "| kill -9 of `embed` | 5 kills | 5 | – | – | 0 |",
+        "| mutated files, 2 readers | 12 files | 3 | 6 | 1 | 2 |",
+        "| guided files, 1 plain readers | 7 files, 4 left | 3 | – | – | 0 |",
+    ]
+    assert lines[6:] == summary.table().split("\n")[-1:]  # the soak is that of results/
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results" / "fuzz.csv"
+MADE = ROOT / "build" / "faults"
+"""Where `make test-faults` puts the rows that it makes."""
+
 BATCH = 2000
 COLUMNS = [
     "reader",
@@ -106,7 +109,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--keep", type=Path, help="a folder for the inputs that are findings")
-    parser.add_argument("--write", action="store_true", help="write results/fuzz.csv")
+    parser.add_argument("--write", type=Path, nargs="?", const=RESULTS, help="write the rows, to results/fuzz.csv")
     chosen = parser.parse_args()
     counts = shares(chosen.inputs, chosen.only)
     tallies: dict[str, Tally] = {}
@@ -130,8 +133,8 @@ def main() -> int:
         f"{total:,} inputs to {len(tallies)} readers, seed {chosen.seed}, {time.monotonic() - start:.0f} s: "
         f"{found} findings, {kept} mended before\n"
     )
-    if chosen.write:
-        _write(tallies, chosen.seed)
+    if chosen.write is not None:
+        write(tallies, chosen.seed, chosen.write)
     return int(found > 0)
 
 
@@ -153,22 +156,22 @@ def _keep(name: str, seed: int, tally: Tally, folder: Path) -> None:
         (folder / file).write_bytes(produce(target, sound, f"{name}/{seed}/{number}"))
 
 
-def _write(tallies: dict[str, Tally], seed: int) -> None:
+def write(tallies: dict[str, Tally], seed: int, path: Path) -> None:
+    """The rows of these readers; those of readers that were not run stay."""
     from pointvae.version import __version__
 
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    RESULTS.parent.mkdir(exist_ok=True)
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    path.parent.mkdir(parents=True, exist_ok=True)
     rows: dict[str, list[Any]] = {}
-    if RESULTS.is_file():  # those of readers that were not run stay
-        with RESULTS.open(newline="") as file:
+    if path.is_file():
+        with path.open(newline="") as file:
             rows = {row[0]: row for row in list(csv.reader(file))[1:]}
     for name, t in tallies.items():
         row = [name, t.inputs, t.accepted, t.refused, t.contained, len(t.findings), mended(name), seed]
-        rows[name] = [*row, f"{t.seconds:.1f}", commit.stdout.strip(), __version__]
-    with RESULTS.open("w", newline="") as file:
-        out = csv.writer(file)
+        rows[name] = [*row, f"{t.seconds:.1f}", commit, __version__]
+    with path.open("w", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
         out.writerow([*COLUMNS, "commit", "version"])
         out.writerows(rows.values())
 

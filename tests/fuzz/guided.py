@@ -1,44 +1,87 @@
-"""Coverage-guided fuzzing of readers in plain Python, by atheris: ``python -m tests.fuzz.guided SUFFIX RUNS SEED``.
+"""Coverage-guided fuzzing of the readers in plain Python, by atheris: ``python -m tests.fuzz.guided --seconds 300``.
 
-Its inputs grow towards code that none has reached. It ends with 77 at the first input that breaks a property, and
-leaves it in the working folder; it stops after RUNS inputs or ten minutes.
+Its inputs grow towards code that none has reached; what the plain part reads of one, trimesh must read too. A reader
+is done after so many inputs or seconds, or at the first input that breaks a property, which is kept in a folder. A
+line is printed for each reader; ``--write`` puts rows into results/fuzz.csv. The same seed gives the same inputs; how
+many of them fit into a time is the machine's affair.
 """
 
+import argparse
+import os
+import re
+import struct
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-import atheris
+from tests.fuzz.campaign import RESULTS, ROOT, Tally, write
 
-with atheris.instrument_imports(include=["pointvae.data"]):
-    from pointvae.data import clouds, meshes, plain_ply, polygons, words  # noqa: F401
+READERS = ("off", "obj", "ply", "stl")
+"""Those with a part in plain Python, which is guided; what that leaves is read by trimesh, in a process apart."""
 
-from tests.fuzz.targets import TARGETS
+STATE = struct.Struct("<2Q")
+"""What the process that guides keeps in a file: inputs that the plain part read, and those that it left."""
 
 
-def main() -> None:
-    suffix, runs, seed = sys.argv[1:4]
-    target = TARGETS[suffix]
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-guided-"))
-    corpus = folder / "corpus"
-    corpus.mkdir()
-    for number, data in enumerate(target.seeds()):
-        (corpus / str(number)).write_bytes(data)
-    path = folder / target.file
+def guide(suffix: str, runs: int, seconds: int, seed: int, keep: Path) -> Tally:
+    """Let the inputs of a reader grow.
 
-    def one(data: bytes) -> None:
-        if suffix in ("off", "obj", "ply", "stl"):  # the plain part; trimesh reads the others
-            mesh = meshes.read_plain(data, f".{suffix}")
-            if mesh is not None and not 0 <= mesh[1].min() <= mesh[1].max() < len(mesh[0]):
-                raise AssertionError("a face names a vertex that is not there")
-            return
-        path.write_bytes(data)
-        target.read(path)
+    Args:
+        suffix: the reader.
+        runs: how many at most; -1 for any number.
+        seconds: how long at most; 0 for any time.
+        seed: of the inputs.
+        keep: where an input that breaks a property is put.
 
-    options = [f"-runs={runs}", f"-seed={seed}", "-max_len=4096", "-max_total_time=600", "-rss_limit_mb=2048"]
-    atheris.Setup([sys.argv[0], str(corpus), *options, "-timeout=10", "-print_final_stats=1"], one)
-    atheris.Fuzz()
+    Raises:
+        RuntimeError: atheris did not come to its end.
+    """
+    keep.mkdir(parents=True, exist_ok=True)
+    tally, begun = Tally(), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="fuzz-guided-") as folder:
+        state = Path(folder) / "state"
+        state.write_bytes(bytes(STATE.size))
+        numbers = map(str, (runs, seconds, seed))
+        command = [sys.executable, "-m", "tests.fuzz.guiding", suffix, *numbers, str(state), f"{keep}/{suffix}--"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
+        said = done.stderr.decode(errors="replace")
+        tally.accepted, tally.refused = STATE.unpack(state.read_bytes())
+    kept = re.search(r"Test unit written to (\S+)", said)
+    if done.returncode and kept:
+        why = re.findall(r"^ *((?:\w+\.)*\w*(?:Error|Exception|Interrupt).*|==\d+== ?ERROR.*)$", said, re.MULTILINE)
+        tally.findings.append({"number": Path(kept[1]).name, "what": " ".join(why[-1:]), "ended": True})
+    elif done.returncode or "Done " not in said:
+        raise RuntimeError(f"{suffix}: the fuzzer failed:\n{said[-3000:]}")
+    tally.inputs, tally.seconds = tally.accepted + tally.refused + len(tally.findings), time.monotonic() - begun
+    return tally
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", default=READERS, choices=READERS)
+    parser.add_argument("--inputs", type=int, default=-1, help="to each reader, at most")
+    parser.add_argument("--seconds", type=int, default=300, help="for each reader, at most")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, default=ROOT / "build" / "fuzz", help="a folder for findings")
+    parser.add_argument("--write", type=Path, nargs="?", const=RESULTS, help="write the rows, to results/fuzz.csv")
+    chosen = parser.parse_args()
+    tallies: dict[str, Tally] = {}
+    for suffix in chosen.only:
+        tally = guide(suffix, chosen.inputs, chosen.seconds, chosen.seed, chosen.keep.resolve())
+        tallies[f"{suffix} (guided)"] = tally
+        sys.stdout.write(
+            f"{suffix:<4} {tally.inputs:>9,} guided inputs: {tally.accepted:>7,} read, {tally.refused:>9,} left, "
+            f"{len(tally.findings)} findings, {tally.seconds:6.1f} s\n"
+        )
+        sys.stdout.writelines(f"    {found['number']}: {found['what']}\n" for found in tally.findings)
+        sys.stdout.flush()
+    if chosen.write is not None:
+        write(tallies, chosen.seed, chosen.write)
+    return int(any(tally.findings for tally in tallies.values()))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
