@@ -20,8 +20,8 @@ def filled(text: str, makers: Makers) -> str:
     """The page's text with every block that has a maker made anew."""
 
     def anew(found: re.Match[str]) -> str:
-        made = f"\n{makers[found[2]]()}\n\n" if found[2] in makers else found[3]
-        return found[1] + made + found[4]
+        made = makers[found[2]]() if found[2] in makers else found[3]
+        return found[0] if made.strip() == found[3].strip() else f"{found[1]}\n{made}\n\n{found[4]}"
 
     return BLOCK.sub(anew, text)
 

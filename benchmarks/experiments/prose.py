@@ -96,11 +96,17 @@ class Flat:
     @classmethod
     def of(cls, text: str) -> Flat:
         """Flatten; the mark of a quotation at a line's start is white space too."""
-        letters, places = [], []
-        for found in re.finditer(r"(\s(?:\s|(?<=\n)> )*)|(\S)", text):
-            letters.append(" " if found[1] else found[2])
-            places.append(found.start())
-        return cls("".join(letters), places)
+        words: list[str] = []
+        places: list[int] = []
+        for found in re.finditer(r"\S+", text):
+            start, end = found.span()
+            if found[0] == ">" and text[start - 1 : start] in ("", "\n"):
+                continue
+            if words:
+                places.append(start - 1)
+            words.append(found[0])
+            places.extend(range(start, end))
+        return cls(" ".join(words), places)
 
     def find(self, fragment: str) -> list[Span]:
         """Where a fragment stands in the original text."""

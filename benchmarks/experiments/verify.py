@@ -7,8 +7,8 @@
 Three kinds of figures stand in the pages. **Blocks**, between `<!-- figures: NAME -->` and `<!-- end figures -->`,
 are made anew by the functions of registry.py. **Sentences** are made by the functions of claims/, and must stand in
 their page word by word. Every **other** number that looks measured (prose.py says which do) must lie within a
-fragment that allowed.txt gives a reason: a setting, a figure that others published, one that a runnable block of its page
-shows, or one that was measured once and has no row. A fragment that its page holds no longer is told too.
+fragment that allowed.txt gives a reason: a setting, a figure that others published, one that a runnable block of its
+page shows, or one that was measured once and has no row. A fragment that its page holds no longer is told too.
 
 Seconds; nothing is measured or trained.
 """
