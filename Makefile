@@ -5,7 +5,7 @@ CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help demo test test-slow test-faults test-python test-lowest lint format docs notebooks bench clean
+.PHONY: help demo test test-slow test-faults test-python test-lowest verify lint format docs notebooks bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -51,6 +51,9 @@ test-python: ## `make test` in an environment of its own for another Python: mak
 
 test-lowest: ## `make test` with the lowest versions that setup.cfg claims, on the oldest Python
 	$(MAKE) test PYTHON=python3.10 VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
+
+verify: $(VENV)/.dev ## does every figure in README and docs say what the rows of results/ say?
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/experiments/verify.py
 
 lint: $(VENV)/.dev ## format check, lint, types
 	$(BIN)/ruff format --check .
