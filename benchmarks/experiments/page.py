@@ -7,21 +7,22 @@ python benchmarks/experiments/page.py --write   put them into docs/experiments.m
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from blocks import fill
 from pointvae.evaluation.significance import over_seeds
+from questions import TABLES, Table
 from runs import ROOT, read_rows
-from tables import TABLES, Table
 
 RESULTS = ROOT / "results" / "experiments.csv"
 PAGE = ROOT / "docs" / "experiments.md"
 BUDGET = "cpu-hour"
-MARK = re.compile(r"(<!-- figures: (experiments-[\w-]+) -->\n).*?(<!-- end figures -->)", re.DOTALL)
+NOT_YET = "*Not run yet.*"
 
 ACCURACIES = {
     "mean, aligned": ("mean_none", 100, 1),
@@ -136,30 +137,41 @@ def cr_pairs() -> list[tuple[str, str]]:
     return [pair for pair in TABLES["bases"].pairs if pair[0].endswith("+cr") and pair[1].endswith("+aug")]
 
 
-def blocks() -> dict[str, str]:
-    """What stands between the page's comments, by name."""
-    made = {}
-    for name, table in TABLES.items():
-        made[f"experiments-{name}"] = table_of(table, ACCURACIES | (HARM if table.harm else {}))
-        made[f"experiments-{name}-latents"] = table_of(table, LATENTS)
-        made[f"experiments-{name}-paired"] = paired_of(table)
-    return made
+def begun(table: Table, budget: str = BUDGET) -> bool:
+    """Whether one of the table's own trainings has a row: those that it shares with no other."""
+    shared = {cell for other in TABLES.values() if other is not table for cell in other.cells}
+    own = {cell for cell in table.cells if cell not in shared} or set(table.cells)
+    return any(cell in own for cell, _ in rows_of(budget))
 
 
-def filled(text: str, made: dict[str, str], names: Iterable[str] = ()) -> str:
-    """A page with its blocks made anew."""
-    return MARK.sub(lambda found: f"{found[1]}{made[found[2]]}\n{found[3]}", text)
+def _made(table: Table, maker: Callable[[Table], str]) -> str:
+    return maker(table) if begun(table) else NOT_YET
+
+
+def _accuracies(table: Table) -> str:
+    return table_of(table, ACCURACIES | (HARM if table.harm else {}))
+
+
+def _latents(table: Table) -> str:
+    return table_of(table, LATENTS)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    f"experiments-{name}{more}": partial(_made, table, maker)
+    for name, table in TABLES.items()
+    for more, maker in (("", _accuracies), ("-paired", paired_of), ("-latents", _latents))
+}
+"""What stands in docs/experiments.md, by name."""
 
 
 def main() -> None:
     """Print the tables, or write them into the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="into docs/experiments.md")
-    made = blocks()
     if parser.parse_args().write:
-        PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
+        fill(PAGE, BLOCKS)
     else:
-        sys.stdout.write("\n\n".join(f"{name}\n\n{block}" for name, block in made.items()) + "\n")
+        sys.stdout.write("\n\n".join(f"{name}\n\n{make()}" for name, make in BLOCKS.items()) + "\n")
 
 
 if __name__ == "__main__":

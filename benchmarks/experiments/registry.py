@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import literature_page
 import pretrained
@@ -14,20 +13,17 @@ import costs
 import methods_page
 import modelnet40
 import page
+import pitfalls
 import soak
 import speed
 import viewer
 from claims import methods as of_methods
 from claims import others, readme
+from claims import pitfalls as of_pitfalls
 from runs import ROOT
 
 sys.path.append(str(ROOT))
 from tests.faults import kills, summary
-
-
-def _of_experiments(name: str) -> str:
-    return page.blocks()[name]
-
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "modelnet40": modelnet40.table,
@@ -36,19 +32,21 @@ BLOCKS: dict[str, Callable[[], str]] = {
     **literature_page.BLOCKS,
     **costs.BLOCKS,
     **speed.BLOCKS,
+    **pitfalls.BLOCKS,
     "pretrained": pretrained.table,
     "streaming": streaming.table,
     "viewer": viewer.table,
     "faults": summary.table,
     "kills": kills.table,
     "soak": lambda: f"{soak.sentence()}.",
-    **{name: partial(_of_experiments, name) for name in page.blocks()},
+    **page.BLOCKS,
 }
 """A block stands between `<!-- figures: NAME -->` and `<!-- end figures -->`, every one in some page."""
 
 SENTENCES: dict[str, Callable[[], Iterator[str]]] = {
     "README.md": readme.sentences,
     "docs/evaluation.md": readme.cited,
+    "docs/mathematics/pitfalls.md": of_pitfalls.sentences,
     "docs/methods.md": of_methods.sentences,
     "docs/speed.md": others.about_speed,
     "docs/costs.md": others.about_costs,

@@ -2,7 +2,7 @@
 
     python benchmarks/experiments/run.py TABLE --dataset DATASET [--budget cpu-hour] [--seeds 0 1 2] [--jobs 2]
 
-TABLE is one of `tables.py` (bases, weight, transforms, target, architectures, methods), or `all`. DATASET is
+TABLE is one of `questions.py` (bases, weight, transforms, target, architectures, methods), or `all`. DATASET is
 ModelNet40 as a dataset folder (`pointvae prepare modelnet40_1024.npz DATASET`, or `pointvae prepare modelnet40
 DATASET`); a budget that takes ten of its classes makes their folder under --runs. Each training is `pointvae train …
 --config FILE --seed SEED --resume` in a run folder that stays. What was stopped, by whatever, goes on when the same
@@ -31,8 +31,8 @@ import yaml
 
 from budgets import BUDGETS, Budget, budget_dataset
 from cells import CELLS, Cell
+from questions import TABLES
 from runs import ROOT, add_rows, commit, pointvae, read_rows
-from tables import TABLES
 
 RESULTS = ROOT / "results" / "experiments.csv"
 FACTS = ["points", "epochs", "protocol", "n_train", "n_test", "dataset_sha256", "version", "commit", "machine"]
