@@ -234,6 +234,7 @@ def probe(
     feature: Literal["all", "posterior_mean", "encoder"] = "all",
     rotation: Literal["none", "z", "z/so3", "so3"] = "none",
     points: int | None = None,
+    average: int = 1,
     batch_size: int = 64,
     jobs: int = -1,
     seed: int = 0,
@@ -248,6 +249,8 @@ def probe(
         feature: posterior_mean, encoder (before the head), or all.
         rotation: how shapes are turned: none, z (about the up axis), so3; z/so3: train by z, test by so3.
         points: points of each shape; those of the training unless given.
+        average: turns of each shape that its features are averaged over: evenly spaced headings; free rotations where
+            test shapes are turned by so3.
         batch_size: shapes in the model's hands at a time; no figure depends on it.
         jobs: threads; -1 for one on every core; no figure depends on it.
         seed: what subsets, rotations, folds and draws are made from.
@@ -261,6 +264,7 @@ def probe(
         feature=feature,
         rotation=rotation,
         points=points,
+        average=average,
         batch_size=batch_size,
         jobs=jobs,
         seed=seed,
@@ -465,6 +469,7 @@ def embed(
     points: int | None = None,
     up: Literal["y", "z"] | None = None,
     split: str | None = None,
+    average: int = 1,
     batch_size: int = 64,
     jobs: int = 1,
     engine: str = "local",
@@ -479,6 +484,7 @@ def embed(
         points: points of each shape that the model sees; those of the training unless given.
         up: the up axis of raw files; that of the training's source unless given.
         split: only this split of a dataset folder.
+        average: evenly spaced headings of each shape that its vectors are averaged over.
         batch_size: shapes a step.
         jobs: processes; with 1 this one uses every core.
         engine: local, or a cluster whose workers read the run and the input: dask://HOST:PORT, ray://HOST:PORT,
@@ -494,6 +500,7 @@ def embed(
         points=points,
         up=up,
         split=split,
+        average=average,
         batch_size=batch_size,
         jobs=jobs,
         engine=engine,

@@ -17,6 +17,7 @@ from pointvae.data.sampling import Up
 from pointvae.data.shards import sha256
 from pointvae.engines import Serial, in_order, open_engine
 from pointvae.errors import InputError
+from pointvae.evaluation.average import Average
 from pointvae.evaluation.features import Codes, encode, to_best_device
 from pointvae.evaluation.inputs import open_for_run
 from pointvae.evaluation.work import Work
@@ -48,6 +49,7 @@ def embed_to(
     points: int | None = None,
     up: Up | None = None,
     split: str | None = None,
+    average: int = 1,
     batch_size: int = 64,
     jobs: int = 1,
     engine: str = "local",
@@ -57,9 +59,9 @@ def embed_to(
     """Write the latents of shapes.
 
     ``.npz`` holds ``posterior_mean`` and ``posterior_std`` (n, D), ``features`` of the encoder (n, F), ``labels``
-    (n,; -1 without classes), ``names`` (n,) and ``classes``. ``.parquet`` has the columns ``name``, ``label``,
-    ``class``, ``posterior_mean``, ``posterior_std`` and ``features``, the vectors as lists of fixed size; it is
-    written as the shapes are read, so that any number of them fits into memory.
+    (n,; -1 without classes), ``names`` (n,) and ``classes``; ``average`` too where it is above 1. ``.parquet`` has
+    the columns ``name``, ``label``, ``class``, ``posterior_mean``, ``posterior_std`` and ``features``, the vectors as
+    lists of fixed size; it is written as the shapes are read, so that any number of them fits into memory.
 
     Args:
         run: the run folder, or a name that `run_folder` takes.
@@ -68,6 +70,7 @@ def embed_to(
         points: points of each shape; those of the training run when absent.
         up: the up axis of raw files; that of the run's own source when absent.
         split: only this split of a dataset; all when absent.
+        average: evenly spaced headings of each shape that its vectors are means over.
         batch_size: shapes a step.
         jobs: processes; with 1 this one uses every core.
         engine: ``local``, or a cluster as for `prepare`, whose workers read the run and the input.
@@ -75,7 +78,7 @@ def embed_to(
         progress: show bars on stderr.
 
     Returns:
-        ``shapes``, ``latent_dim``, ``features`` (their number), ``points`` and ``out``.
+        ``shapes``, ``latent_dim``, ``features`` (their number), ``points``, ``average`` and ``out``.
 
     Raises:
         InputError: the run, the input, an option or ``out`` is at fault; nothing was written.
@@ -88,7 +91,8 @@ def embed_to(
     model, weights = from_pretrained(folder), sha256(folder / WEIGHTS)
     where = elsewhere(run, folder)
     Work(batch_size)
-    facts = {"run": run_name(run), "seed": seed, "version": __version__}
+    averaged = Average(average)
+    facts = {"run": run_name(run), "seed": seed, **averaged.to_dict(), "version": __version__}
     write = _write_npz if target.suffix.lower() == ".npz" else _write_parquet
     with (
         open_for_run(config, input_path, points=points, up=up, split=split, seed=seed) as found,
@@ -98,7 +102,7 @@ def embed_to(
         used = cluster if found.parallel else Serial()
         alone = isinstance(used, Serial)
         ready = functools.partial(to_best_device, model) if alone else functools.partial(_model, where, weights)
-        of_run = functools.partial(_embed, ready, batch_size, -1 if alone else 1)
+        of_run = functools.partial(_embed, ready, averaged, batch_size, -1 if alone else 1)
         rows = in_order(used.run(functools.partial(of_run, piece) for piece in found.pieces))
         with whole_file(target) as temporary:
             shapes, features = write(temporary, _checked(rows, found, advance), found, facts)
@@ -107,16 +111,19 @@ def embed_to(
         "latent_dim": model.latent_dim,
         "features": features,
         "points": found.points,
+        "average": average,
         "out": str(out),
     }
 
 
-def _embed(ready: Callable[[], PointVAE], batch_size: int, threads: int, piece: Callable[[], Piece]) -> Embedded:
+def _embed(
+    ready: Callable[[], PointVAE], average: Average, batch_size: int, threads: int, piece: Callable[[], Piece]
+) -> Embedded:
     read = piece()
     shapes = read.shapes
     if not len(shapes):
         return Embedded(None, [], None, read.left_out)
-    codes = encode(ready(), shapes, work=Work(batch_size, jobs=threads))
+    codes = encode(ready(), shapes, average=average, work=Work(batch_size, jobs=threads))
     labels = None if shapes.labels is None else shapes.labels.tolist()
     return Embedded(codes, shapes.names, labels, read.left_out)
 
@@ -153,16 +160,18 @@ def _write_npz(path: Path, rows: Iterator[Embedded], found: Input, facts: dict[s
     codes = [part.codes for part in parts if part.codes is not None]
     names = [name for part in parts for name in part.names]
     labels = [label for part in parts for label in part.labels or [-1] * len(part.names)]
+    arrays: dict[str, Any] = {
+        "posterior_mean": np.concatenate([part.posterior_mean for part in codes]),
+        "posterior_std": np.concatenate([part.posterior_std for part in codes]),
+        "features": np.concatenate([part.encoder for part in codes]),
+        "labels": np.array(labels),
+        "names": np.array(names, dtype=np.str_),
+        "classes": np.array(found.classes, dtype=np.str_),
+    }
+    if codes[0].average.count > 1:
+        arrays["average"] = np.array(codes[0].average.count)
     with path.open("wb") as file:
-        np.savez(
-            file,
-            posterior_mean=np.concatenate([part.posterior_mean for part in codes]),
-            posterior_std=np.concatenate([part.posterior_std for part in codes]),
-            features=np.concatenate([part.encoder for part in codes]),
-            labels=np.array(labels),
-            names=np.array(names, dtype=np.str_),
-            classes=np.array(found.classes, dtype=np.str_),
-        )
+        np.savez(file, **arrays)
     return len(names), codes[0].encoder.shape[1]
 
 

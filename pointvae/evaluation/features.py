@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pointvae.data.dataset import Shapes
 from pointvae.errors import InputError
+from pointvae.evaluation.average import Average
 from pointvae.evaluation.views import Rotation, View
 from pointvae.evaluation.work import Work
 from pointvae.geometry.finite import check_rows
@@ -34,40 +35,55 @@ class Codes:
         posterior_mean: m of q(z|x) = N(m, diag s²) (n, D).
         posterior_std: s (n, D).
         encoder: the encoder's features before the posterior head (n, F).
+        average: the turns of a shape that all of these are means over.
     """
 
     posterior_mean: Floats
     posterior_std: Floats
     encoder: Floats
+    average: Average = field(default_factory=Average)
 
 
 Clouds = Callable[[range], tuple[Floats, npt.NDArray[np.bool_] | None]]
 """The clouds (n, N, 3) at some places, and which of their points exist (n, N); None where all do."""
 
 
-def encode(model: PointVAE, shapes: Shapes, view: View | None = None, *, work: Work | None = None) -> Codes:
+def encode(
+    model: PointVAE,
+    shapes: Shapes,
+    view: View | None = None,
+    *,
+    average: Average | None = None,
+    work: Work | None = None,
+) -> Codes:
     """Posterior and encoder features of every shape, in one pass through the encoder.
 
     Args:
         model: the model; put into evaluation mode, and back into its own.
         shapes: the shapes.
         view: which points are seen and how they are turned; all of them as they are when absent.
+        average: the turns to average over, after the view's own; none when absent.
         work: how much is done at a time.
 
     Raises:
         InputError: there is no shape, or too few points for the view.
     """
     view = view or View()
-    return encode_clouds(model, lambda places: (view.clouds(shapes, places), None), len(shapes), work=work)
+    return encode_clouds(
+        model, lambda places: (view.clouds(shapes, places), None), len(shapes), average=average, work=work
+    )
 
 
-def encode_clouds(model: PointVAE, clouds: Clouds, count: int, *, work: Work | None = None) -> Codes:
+def encode_clouds(
+    model: PointVAE, clouds: Clouds, count: int, *, average: Average | None = None, work: Work | None = None
+) -> Codes:
     """Posterior and encoder features of clouds that are made as they are needed.
 
     Args:
         model: the model; put into evaluation mode, and back into its own.
         clouds: gives the clouds at some places; called from several threads.
         count: how many there are.
+        average: the turns to average mean, deviation and features over; none when absent.
         work: how much is done at a time.
 
     Raises:
@@ -75,17 +91,25 @@ def encode_clouds(model: PointVAE, clouds: Clouds, count: int, *, work: Work | N
     """
     if count < 1:
         raise InputError("no shape to encode: the split or folder is empty")
-    device = next(model.parameters()).device
+    device, average = next(model.parameters()).device, average or Average()
+    turns = torch.tensor(average.turns, dtype=torch.float32, device=device)
 
-    def encode_tile(places: range) -> tuple[Floats, Floats, Floats]:
-        points, mask = to_tensors(*clouds(places), device)
+    def encode_turned(points: Tensor, mask: Tensor | None) -> list[Floats]:
         features = model.features(points, mask)
         posterior = model.posterior_of(features, points, mask)
-        return to_array(posterior.mean), to_array(posterior.stddev), to_array(features)
+        return [to_array(posterior.mean), to_array(posterior.stddev), to_array(features)]
+
+    def encode_tile(places: range) -> list[Floats]:
+        points, mask = to_tensors(*clouds(places), device)
+        if len(turns) == 1:
+            return encode_turned(points, mask)
+        made = zip(*(encode_turned(points @ turn.T, mask) for turn in turns), strict=True)
+        return [np.stack(part).mean(axis=0, dtype=np.float64).astype(np.float32) for part in made]
 
     with evaluation_mode(model):
         parts = (work or Work()).tiles(encode_tile, count, "encoding shapes")
-    return Codes(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    mean, std, features = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Codes(mean, std, features, average)
 
 
 def extract(

@@ -14,6 +14,7 @@ from pointvae.data.objects import from_objects
 from pointvae.data.sampling import Normalize, Up, shape_rng, thin_index
 from pointvae.data.thirdparty import is_shape
 from pointvae.errors import InputError
+from pointvae.evaluation.average import Average
 from pointvae.evaluation.features import encode, to_best_device
 from pointvae.evaluation.inputs import read_for_run
 from pointvae.evaluation.work import Work
@@ -48,6 +49,7 @@ def embed(
     points: int | None = None,
     up: Up | None = None,
     normalize: Normalize | None = None,
+    average: int = 1,
     seed: int = 0,
     batch_size: int = 64,
 ) -> Embedding:
@@ -62,6 +64,7 @@ def embed(
         points: points of each shape; those of the training when absent.
         up: the up axis of the shapes; that of the run's own source when absent, z where only a model is given.
         normalize: as in `prepare`; as the run's own shapes when absent, ``sphere`` where only a model is given.
+        average: evenly spaced headings of each shape that its vectors are means over.
         seed: of the sampling of points, with each shape's name.
         batch_size: shapes a step; no digit depends on it.
 
@@ -79,7 +82,7 @@ def embed(
         folder = run_folder(run)
         model, config = to_best_device(from_pretrained(folder)), read_run_config(folder)
     clouds = clouds_for_run(config, shapes, points=points, up=up, normalize=normalize, seed=seed)
-    codes = encode(model, clouds, work=Work(batch_size))
+    codes = encode(model, clouds, average=Average(average), work=Work(batch_size))
     return Embedding(codes.posterior_mean, codes.posterior_std, codes.encoder, clouds.names)
 
 

@@ -56,7 +56,8 @@ def measure_protocols(
     probes, arrays = [], {}
     for protocol, feature in MEASURED:
         figures, found = compare_feature(trained, untrained, labels, feature=feature, protocol=protocol, seed=seed)
-        probes.append({"protocol": protocol.identifier, "protocol_settings": protocol.to_dict(), **figures})
+        name = trained.average.named(protocol.identifier)
+        probes.append({"protocol": name, "protocol_settings": protocol.to_dict(), **figures})
         for who, outcomes in zip(models, found, strict=True):
             arrays[f"{protocol.name}_{feature}_{who}"] = _each(outcomes, protocol.task, protocol.draws)
     figures = {

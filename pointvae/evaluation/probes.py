@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
 from pointvae.errors import InputError
+from pointvae.evaluation.average import Average
 from pointvae.evaluation.features import FEATURES, encode, to_best_device
 from pointvae.evaluation.probing.protocols import Protocol
 from pointvae.evaluation.probing.registry import LINEAR_SVM, find_protocol
@@ -45,6 +46,7 @@ def probe_run(
     feature: Literal["all", "posterior_mean", "encoder"] = "all",
     rotation: RotationProtocol = "none",
     points: int | None = None,
+    average: int = 1,
     batch_size: int = 64,
     jobs: int = -1,
     seed: int = 0,
@@ -61,6 +63,8 @@ def probe_run(
         rotation: how the shapes are turned, each by its own fixed rotation: ``none``, ``z`` (all about the up axis),
             ``so3`` (all freely), or ``z/so3`` (training shapes about the up axis, test shapes freely).
         points: points of each shape that the models see; those of the training run when absent.
+        average: turns of each shape, of both splits, that its features are averaged over: evenly spaced headings, or
+            well-spread free rotations where the test shapes are turned freely.
         batch_size: shapes in the model's hands at a time; no figure depends on it.
         jobs: threads, -1 for one on every core; no figure depends on it.
         seed: what subsets, rotations, folds, draws and intervals are made from.
@@ -69,8 +73,9 @@ def probe_run(
     Returns:
         JSON-able figures. Of a protocol that classifies all test shapes: ``accuracy`` and ``untrained_accuracy`` with
         their intervals, the ``gain`` between them, what was chosen (``C`` or ``k``), per class and confusion. Of the
-        other tasks: the same for each of its ``settings``. Always ``feature``, ``protocol``, ``protocol_settings``,
-        ``seed``, ``rotation``, ``points`` and ``dataset``.
+        other tasks: the same for each of its ``settings``. Always ``feature``, ``protocol`` (which names the turns
+        that features are averaged over, if they are), ``protocol_settings``, ``average``, ``seed``, ``rotation``,
+        ``points`` and ``dataset``.
 
     Raises:
         InputError: an option, the run or the dataset is at fault.
@@ -80,6 +85,7 @@ def probe_run(
     chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
     check_options(features, rotation)
     View(points, "none", seed)
+    averaged = Average(average, "rotations" if TURNS[rotation][1] == "so3" else "headings")
     folder = run_folder(run)
     config = read_run_config(folder)
     dataset = load_dataset(dataset_path)
@@ -90,13 +96,13 @@ def probe_run(
         to_best_device(untrained_twin(folder)),
     )
     turn, test_turn = (View(view.points, each, seed) for each in TURNS[rotation])
-    trainings = [encode_training(model, train, turn, work=work) for model in models]
+    trainings = [encode_training(model, train, turn, average=averaged, work=work) for model in models]
     for name in features:
         for training in trainings:
             training.fit(name, chosen, seed=seed, work=work)
     test = dataset["test"]  # read for the first time
     encoded = [
-        Encoded(training, encode(model, test, test_turn, work=work))
+        Encoded(training, encode(model, test, test_turn, average=averaged, work=work))
         for training, model in zip(trainings, models, strict=True)
     ]
     figures = probe_rotations(
@@ -163,14 +169,18 @@ def probe_rotations(
     made = {}
     for rotation in trained:
         pair = (trained[rotation], untrained[rotation])
+        average = pair[0].average
+        if pair[1].average != average:
+            raise ValueError("the codes of the two models are averaged over different turns")
         probes = [
             compare_feature(*pair, labels, feature=feature, protocol=protocol, seed=view.seed)[0]
             for feature in features
         ]
         made[rotation] = {
             **probes[0],
-            "protocol": protocol.identifier,
+            "protocol": average.named(protocol.identifier),
             "protocol_settings": protocol.to_dict(),
+            **average.to_dict(),
             "seed": view.seed,
             "rotation": rotation,
             "points": view.points or train.points.shape[1],

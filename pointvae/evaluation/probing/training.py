@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pointvae.data.dataset import Shapes
+from pointvae.evaluation.average import Average
 from pointvae.evaluation.features import Codes, encode
 from pointvae.evaluation.probing.classifiers import fit_classifier
 from pointvae.evaluation.probing.few_shot import fit_episodes
@@ -66,16 +67,38 @@ class Encoded:
     train: Training
     test: Codes
 
+    @property
+    def average(self) -> Average:
+        """The turns that the codes of both splits are averaged over.
 
-def encode_training(model: PointVAE, train: Shapes, view: View, *, work: Work | None = None) -> Training:
+        Raises:
+            ValueError: they are different ones.
+        """
+        if self.train.codes.average != self.test.average:
+            raise ValueError("the codes of the two splits are averaged over different turns")
+        return self.test.average
+
+
+def encode_training(
+    model: PointVAE, train: Shapes, view: View, *, average: Average | None = None, work: Work | None = None
+) -> Training:
     """The training split through one model."""
     assert train.labels is not None
-    return Training(encode(model, train, view, work=work), train.labels, list(train.classes))
+    return Training(encode(model, train, view, average=average, work=work), train.labels, list(train.classes))
 
 
-def encode_splits(model: PointVAE, train: Shapes, test: Shapes, view: View, *, work: Work | None = None) -> Encoded:
+def encode_splits(
+    model: PointVAE,
+    train: Shapes,
+    test: Shapes,
+    view: View,
+    *,
+    average: Average | None = None,
+    work: Work | None = None,
+) -> Encoded:
     """Both splits through one model, seen through one view."""
-    return Encoded(encode_training(model, train, view, work=work), encode(model, test, view, work=work))
+    training = encode_training(model, train, view, average=average, work=work)
+    return Encoded(training, encode(model, test, view, average=average, work=work))
 
 
 def compare_feature(
