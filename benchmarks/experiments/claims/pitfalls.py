@@ -11,8 +11,8 @@ def sentences() -> Iterator[str]:
     """All of the page's, in its order."""
     found = pitfalls.figures()
     yield (
-        f"R falls from the VAE's {found['plain R']:.0f} nats to {found['blunt R']:.2f}, and so does all that it was to "
-        f"be made of: the KL goes from {found['plain kl']:.1f} to {found['blunt kl']:.2f}."
+        f"R falls from the VAE's {found['plain R']:.0f} nats to {found['blunt R']:.2f}, and so does all that it was "
+        f"to be made of: the KL goes from {found['plain kl']:.1f} to {found['blunt kl']:.2f}."
     )
     yield (
         f"R falls from {found['c 0 R']:.0f} (mean s {found['c 0 s']:.2f}) to {found['c 1/2 R']:.1f} at c = 1/2 and "
@@ -20,9 +20,7 @@ def sentences() -> Iterator[str]:
     )
     kl = [f"{found[f'c {c} kl']:.1f}" for c in ("0", "1/2", "1")]
     yield f"late the KL ({', '.join(kl)})"
-    yield (
-        f"VAE {found['plain R']:.0f}, weight 0 {found['control R']:.0f}, weight 30 {found['pulled R']:.1f}. (From other"
-    )
+    yield (f"VAE {found['plain R']:.0f}, weight 0 {found['control R']:.0f}, weight 30 {found['pulled R']:.1f}. (From")
     yield f"weight 0 {found['canonical_control R']:.1f}, weight 30 {found['canonical R']:.2f}: there"
     yield f"R is small too ({found['one_bound R']:.1f} at weight 1)"
     yield f"its error is {found['one_bound error']:.0f} nats, where augmentation has {found['control error']:.0f}"
