@@ -18,6 +18,7 @@ from pointvae import cli
 from pointvae.command import make
 from pointvae.data.dataset import load_dataset
 from questions import TABLES
+from recipes import SEARCH
 
 
 def test_every_table_is_made_of_cells_that_there_are():
@@ -42,6 +43,17 @@ def test_the_command_takes_every_cell_s_configuration(budget, tmp_path):
         assert settings["points"] == BUDGETS[budget].points
         if not cell.refines:
             assert settings["model"].config["points"] == BUDGETS[budget].points
+
+
+def test_the_command_takes_every_candidate_of_the_search(tmp_path):
+    seen = set()
+    for name, cell in SEARCH.items():
+        assert cell.name == name
+        file = tmp_path / "cell.yaml"
+        file.write_text(yaml.safe_dump(run.config_of(cell, BUDGETS["search"])))
+        make("train", cli.VERBS["train"], ["a", "b", "--config", str(file)])
+        seen.add(file.read_text())
+    assert len(seen) == len(SEARCH)
 
 
 def test_cr_and_its_control_differ_in_the_weight_alone():

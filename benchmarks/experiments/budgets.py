@@ -57,6 +57,13 @@ BUDGETS: dict[str, Budget] = {
             "the ten classes of ModelNet10 within ModelNet40, 256 points, 8 epochs; about an hour a table",
         ),
         Budget(
+            "search",
+            (),
+            256,
+            {"epochs": 5, "batch_size": 32, "learning_rate": 2e-3},
+            "all of ModelNet40, 256 points, 5 epochs: what the search for a recipe gives each candidate",
+        ),
+        Budget(
             "gpu-half-hour",
             (),
             1024,

@@ -71,9 +71,9 @@ def config_of(cell: Cell, budget: Budget) -> dict[str, Any]:
     return {"model": model, "objective": cell.objective, **settings}
 
 
-def train(task: Task) -> Path:
-    """The finished run of a task, made by the command line where it is not there yet."""
-    cell, budget = CELLS[task.cell], BUDGETS[task.budget]
+def train(task: Task, cell: Cell | None = None) -> Path:
+    """The finished run of a task, made by the command line if it is not there; of a table's cell if not told."""
+    cell, budget = cell or CELLS[task.cell], BUDGETS[task.budget]
     if (task.run / "model.safetensors").is_file():
         return task.run
     task.folder.mkdir(parents=True, exist_ok=True)
