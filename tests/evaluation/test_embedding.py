@@ -30,6 +30,7 @@ def test_npz_holds_a_row_for_each_shape_of_a_dataset(run_folder, dataset_folder,
         "latent_dim": 8,
         "features": 32,
         "points": 40,
+        "average": 1,
         "out": str(tmp_path / "a.npz"),
     }
     test = load_dataset(dataset_folder)["test"]
