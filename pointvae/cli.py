@@ -231,7 +231,7 @@ def probe(
     run: str,
     dataset: str,
     protocol: str = "linear_svm_c_cv",
-    feature: Literal["all", "posterior_mean", "encoder"] = "all",
+    feature: Literal["all", "posterior_mean", "encoder", "layers"] = "all",
     rotation: Literal["none", "z", "z/so3", "so3"] = "none",
     points: int | None = None,
     average: int = 1,
@@ -246,7 +246,7 @@ def probe(
         dataset: the dataset folder, with labels; its test split is scored once.
         protocol: linear_svm_c_cv, logistic_c_cv, knn, label_efficiency, few_shot; one of the literature's, such as
             foldingnet-c1 or crosspoint-c001; or a .json file with one of your own.
-        feature: posterior_mean, encoder (before the head), or all.
+        feature: posterior_mean, encoder (before the head), or all: both; or layers: of every layer of the encoder.
         rotation: how shapes are turned: none, z (about the up axis), so3; z/so3: train by z, test by so3.
         points: points of each shape; those of the training unless given.
         average: turns of each shape that its features are averaged over: evenly spaced headings; free rotations where
@@ -470,6 +470,7 @@ def embed(
     up: Literal["y", "z"] | None = None,
     split: str | None = None,
     average: int = 1,
+    layers: bool = False,
     batch_size: int = 64,
     jobs: int = 1,
     engine: str = "local",
@@ -485,6 +486,7 @@ def embed(
         up: the up axis of raw files; that of the training's source unless given.
         split: only this split of a dataset folder.
         average: evenly spaced headings of each shape that its vectors are averaged over.
+        layers: also write what every layer of the encoder says, its features last.
         batch_size: shapes a step.
         jobs: processes; with 1 this one uses every core.
         engine: local, or a cluster whose workers read the run and the input: dask://HOST:PORT, ray://HOST:PORT,
@@ -501,6 +503,7 @@ def embed(
         up=up,
         split=split,
         average=average,
+        layers=layers,
         batch_size=batch_size,
         jobs=jobs,
         engine=engine,

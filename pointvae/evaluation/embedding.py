@@ -50,6 +50,7 @@ def embed_to(
     up: Up | None = None,
     split: str | None = None,
     average: int = 1,
+    layers: bool = False,
     batch_size: int = 64,
     jobs: int = 1,
     engine: str = "local",
@@ -71,6 +72,7 @@ def embed_to(
         up: the up axis of raw files; that of the run's own source when absent.
         split: only this split of a dataset; all when absent.
         average: evenly spaced headings of each shape that its vectors are means over.
+        layers: write ``layers`` (n, L) too: what every layer of the encoder says, its features last.
         batch_size: shapes a step.
         jobs: processes; with 1 this one uses every core.
         engine: ``local``, or a cluster as for `prepare`, whose workers read the run and the input.
@@ -102,7 +104,7 @@ def embed_to(
         used = cluster if found.parallel else Serial()
         alone = isinstance(used, Serial)
         ready = functools.partial(to_best_device, model) if alone else functools.partial(_model, where, weights)
-        of_run = functools.partial(_embed, ready, averaged, batch_size, -1 if alone else 1)
+        of_run = functools.partial(_embed, ready, averaged, layers, batch_size, -1 if alone else 1)
         rows = in_order(used.run(functools.partial(of_run, piece) for piece in found.pieces))
         with whole_file(target) as temporary:
             shapes, features = write(temporary, _checked(rows, found, advance), found, facts)
@@ -117,13 +119,18 @@ def embed_to(
 
 
 def _embed(
-    ready: Callable[[], PointVAE], average: Average, batch_size: int, threads: int, piece: Callable[[], Piece]
+    ready: Callable[[], PointVAE],
+    average: Average,
+    layers: bool,
+    batch_size: int,
+    threads: int,
+    piece: Callable[[], Piece],
 ) -> Embedded:
     read = piece()
     shapes = read.shapes
     if not len(shapes):
         return Embedded(None, [], None, read.left_out)
-    codes = encode(ready(), shapes, average=average, work=Work(batch_size, jobs=threads))
+    codes = encode(ready(), shapes, average=average, layers=layers, work=Work(batch_size, jobs=threads))
     labels = None if shapes.labels is None else shapes.labels.tolist()
     return Embedded(codes, shapes.names, labels, read.left_out)
 
@@ -170,6 +177,8 @@ def _write_npz(path: Path, rows: Iterator[Embedded], found: Input, facts: dict[s
     }
     if codes[0].average.count > 1:
         arrays["average"] = np.array(codes[0].average.count)
+    if codes[0].layers is not None:
+        arrays["layers"] = np.concatenate([part.feature("layers") for part in codes])
     with path.open("wb") as file:
         np.savez(file, **arrays)
     return len(names), codes[0].encoder.shape[1]
@@ -204,6 +213,9 @@ def _table(row: Embedded, classes: list[str]) -> Any:
         ("posterior_mean", row.codes.posterior_mean),
         ("posterior_std", row.codes.posterior_std),
         ("features", row.codes.encoder),
+        ("layers", row.codes.layers),
     ):
+        if values is None:
+            continue
         columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel(), pa.float32()), values.shape[1])
     return pa.table(columns)

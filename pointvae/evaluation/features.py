@@ -21,8 +21,8 @@ from pointvae.geometry.finite import check_rows
 from pointvae.models.modes import evaluation_mode
 from pointvae.models.vae import PointVAE
 
-Feature = Literal["posterior_mean", "encoder"]
-FEATURES: tuple[str, ...] = get_args(Feature)
+Feature = Literal["posterior_mean", "encoder", "layers"]
+FEATURES = ("posterior_mean", "encoder")  # measured unless another is asked for
 
 Floats = npt.NDArray[np.float32]
 
@@ -36,12 +36,25 @@ class Codes:
         posterior_std: s (n, D).
         encoder: the encoder's features before the posterior head (n, F).
         average: the turns of a shape that all of these are means over.
+        layers: of every layer of the encoder, its features last (n, L); None where they were not asked for.
     """
 
     posterior_mean: Floats
     posterior_std: Floats
     encoder: Floats
     average: Average = field(default_factory=Average)
+    layers: Floats | None = None
+
+    def feature(self, name: str) -> Floats:
+        """One of the features, by its name.
+
+        Raises:
+            ValueError: the layers were not asked for.
+        """
+        found: Floats | None = getattr(self, name)
+        if found is None:
+            raise ValueError(f"{name}: not among these codes; encode with layers=True")
+        return found
 
 
 Clouds = Callable[[range], tuple[Floats, npt.NDArray[np.bool_] | None]]
@@ -54,6 +67,7 @@ def encode(
     view: View | None = None,
     *,
     average: Average | None = None,
+    layers: bool = False,
     work: Work | None = None,
 ) -> Codes:
     """Posterior and encoder features of every shape, in one pass through the encoder.
@@ -63,6 +77,7 @@ def encode(
         shapes: the shapes.
         view: which points are seen and how they are turned; all of them as they are when absent.
         average: the turns to average over, after the view's own; none when absent.
+        layers: give `Codes.layers` too, for which the shapes go through the encoder once more.
         work: how much is done at a time.
 
     Raises:
@@ -70,12 +85,23 @@ def encode(
     """
     view = view or View()
     return encode_clouds(
-        model, lambda places: (view.clouds(shapes, places), None), len(shapes), average=average, work=work
+        model,
+        lambda places: (view.clouds(shapes, places), None),
+        len(shapes),
+        average=average,
+        layers=layers,
+        work=work,
     )
 
 
 def encode_clouds(
-    model: PointVAE, clouds: Clouds, count: int, *, average: Average | None = None, work: Work | None = None
+    model: PointVAE,
+    clouds: Clouds,
+    count: int,
+    *,
+    average: Average | None = None,
+    layers: bool = False,
+    work: Work | None = None,
 ) -> Codes:
     """Posterior and encoder features of clouds that are made as they are needed.
 
@@ -84,6 +110,7 @@ def encode_clouds(
         clouds: gives the clouds at some places; called from several threads.
         count: how many there are.
         average: the turns to average mean, deviation and features over; none when absent.
+        layers: give `Codes.layers` too.
         work: how much is done at a time.
 
     Raises:
@@ -97,7 +124,10 @@ def encode_clouds(
     def encode_turned(points: Tensor, mask: Tensor | None) -> list[Floats]:
         features = model.features(points, mask)
         posterior = model.posterior_of(features, points, mask)
-        return [to_array(posterior.mean), to_array(posterior.stddev), to_array(features)]
+        made = [posterior.mean, posterior.stddev, features]
+        if layers:
+            made.append(model.layer_features(points, mask))
+        return [to_array(part) for part in made]
 
     def encode_tile(places: range) -> list[Floats]:
         points, mask = to_tensors(*clouds(places), device)
@@ -108,8 +138,8 @@ def encode_clouds(
 
     with evaluation_mode(model):
         parts = (work or Work()).tiles(encode_tile, count, "encoding shapes")
-    mean, std, features = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Codes(mean, std, features, average)
+    mean, std, features, *rest = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Codes(mean, std, features, average, *rest)
 
 
 def extract(
@@ -127,7 +157,8 @@ def extract(
     Args:
         model: the model; put into evaluation mode, and back into its own.
         shapes: the shapes.
-        feature: ``posterior_mean``, or ``encoder``: the encoder's features before the posterior head.
+        feature: ``posterior_mean``; ``encoder``: the encoder's features before the posterior head; or ``layers``:
+            what every layer of the encoder says, its features last.
         points: points drawn from each shape, without repetition; all when absent.
         seed: what subsets and rotations are drawn from, with the place of the shape.
         rotation: ``none``, ``z`` (about the up axis) or ``so3`` (Haar-uniform), one for each shape.
@@ -137,8 +168,8 @@ def extract(
         InputError: an option is unknown or out of range, or there is no shape.
     """
     check_feature(feature)
-    codes = encode(model, shapes, View(points, rotation, seed), work=work)
-    return codes.encoder if feature == "encoder" else codes.posterior_mean
+    codes = encode(model, shapes, View(points, rotation, seed), layers=feature == "layers", work=work)
+    return codes.feature(feature)
 
 
 def subsample_hash(shapes: Shapes, *, points: int | None = None, seed: int = 0) -> str:
@@ -148,8 +179,8 @@ def subsample_hash(shapes: Shapes, *, points: int | None = None, seed: int = 0) 
 
 def check_feature(feature: str) -> None:
     """Refuse an unknown feature by name."""
-    if feature not in FEATURES:
-        raise InputError(f"--feature {feature}: unknown; choose from {', '.join(FEATURES)}")
+    if feature not in get_args(Feature):
+        raise InputError(f"--feature {feature}: unknown; choose from {', '.join(get_args(Feature))}")
 
 
 def to_best_device(model: PointVAE) -> PointVAE:

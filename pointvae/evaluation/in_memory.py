@@ -31,12 +31,14 @@ class Embedding:
         posterior_std: s (n, D).
         features: of the encoder, before the posterior head (n, F).
         names: of the shapes (n).
+        layers: of every layer of the encoder, its features last (n, L); None where they were not asked for.
     """
 
     posterior_mean: npt.NDArray[np.float32]
     posterior_std: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
     names: list[str]
+    layers: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -50,6 +52,7 @@ def embed(
     up: Up | None = None,
     normalize: Normalize | None = None,
     average: int = 1,
+    layers: bool = False,
     seed: int = 0,
     batch_size: int = 64,
 ) -> Embedding:
@@ -65,6 +68,7 @@ def embed(
         up: the up axis of the shapes; that of the run's own source when absent, z where only a model is given.
         normalize: as in `prepare`; as the run's own shapes when absent, ``sphere`` where only a model is given.
         average: evenly spaced headings of each shape that its vectors are means over.
+        layers: give what every layer of the encoder says, too.
         seed: of the sampling of points, with each shape's name.
         batch_size: shapes a step; no digit depends on it.
 
@@ -82,8 +86,8 @@ def embed(
         folder = run_folder(run)
         model, config = to_best_device(from_pretrained(folder)), read_run_config(folder)
     clouds = clouds_for_run(config, shapes, points=points, up=up, normalize=normalize, seed=seed)
-    codes = encode(model, clouds, average=Average(average), work=Work(batch_size))
-    return Embedding(codes.posterior_mean, codes.posterior_std, codes.encoder, clouds.names)
+    codes = encode(model, clouds, average=Average(average), layers=layers, work=Work(batch_size))
+    return Embedding(codes.posterior_mean, codes.posterior_std, codes.encoder, clouds.names, codes.layers)
 
 
 def clouds_for_run(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pointvae.data.dataset import ShapeDataset, Shapes, load_dataset
 from pointvae.errors import InputError
 from pointvae.evaluation.average import Average
-from pointvae.evaluation.features import FEATURES, encode, to_best_device
+from pointvae.evaluation.features import FEATURES, Feature, encode, to_best_device
 from pointvae.evaluation.probing.protocols import Protocol
 from pointvae.evaluation.probing.registry import LINEAR_SVM, find_protocol
 from pointvae.evaluation.probing.training import Encoded, compare_feature, encode_training
@@ -43,7 +43,7 @@ def probe_run(
     dataset_path: str | Path,
     *,
     protocol: str | Protocol = LINEAR_SVM.name,
-    feature: Literal["all", "posterior_mean", "encoder"] = "all",
+    feature: Literal["all", "posterior_mean", "encoder", "layers"] = "all",
     rotation: RotationProtocol = "none",
     points: int | None = None,
     average: int = 1,
@@ -58,8 +58,8 @@ def probe_run(
         run: the run folder, or a name that `run_folder` takes.
         dataset_path: the dataset folder; its test split is read once, after everything was fitted to train.
         protocol: the protocol, by name or as a ``.json`` file.
-        feature: ``posterior_mean``, ``encoder`` (before the posterior head), or ``all``: both under ``probes``, the
-            posterior mean's figures also at the top.
+        feature: ``posterior_mean``; ``encoder`` (before the posterior head); ``layers`` (of every layer of the
+            encoder); or ``all``: the first two under ``probes``, the posterior mean's figures also at the top.
         rotation: how the shapes are turned, each by its own fixed rotation: ``none``, ``z`` (all about the up axis),
             ``so3`` (all freely), or ``z/so3`` (training shapes about the up axis, test shapes freely).
         points: points of each shape that the models see; those of the training run when absent.
@@ -96,13 +96,14 @@ def probe_run(
         to_best_device(untrained_twin(folder)),
     )
     turn, test_turn = (View(view.points, each, seed) for each in TURNS[rotation])
-    trainings = [encode_training(model, train, turn, average=averaged, work=work) for model in models]
+    asked: dict[str, Any] = {"average": averaged, "layers": "layers" in features, "work": work}
+    trainings = [encode_training(model, train, turn, **asked) for model in models]
     for name in features:
         for training in trainings:
             training.fit(name, chosen, seed=seed, work=work)
     test = dataset["test"]  # read for the first time
     encoded = [
-        Encoded(training, encode(model, test, test_turn, average=averaged, work=work))
+        Encoded(training, encode(model, test, test_turn, **asked))
         for training, model in zip(trainings, models, strict=True)
     ]
     figures = probe_rotations(
@@ -195,8 +196,8 @@ def probe_rotations(
 def check_options(features: Sequence[str], rotation: str) -> None:
     """Refuse an unknown feature or rotation by name."""
     for feature in features:
-        if feature not in FEATURES:
-            raise InputError(f"--feature {feature}: unknown; choose from all, {', '.join(FEATURES)}")
+        if feature not in get_args(Feature):
+            raise InputError(f"--feature {feature}: unknown; choose from all, {', '.join(get_args(Feature))}")
     if rotation not in TURNS:
         raise InputError(f"--rotation {rotation}: unknown; choose from {', '.join(TURNS)}")
 

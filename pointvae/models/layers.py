@@ -32,16 +32,24 @@ class PointwiseMLP(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Map rows [R, C_in] to rows [R, C_out]."""
+        if not (self.training or torch.is_grad_enabled()):
+            return folded_chain(rows, self._chain())
+        return self.each_layer(rows)[-1]
+
+    def each_layer(self, rows: Tensor) -> list[Tensor]:
+        """What every layer makes of rows [R, C_in], from first to last."""
+        made = []
+        for linear, norm, slope in self._chain():
+            rows = linear_norm(rows, linear, norm, slope)
+            made.append(rows)
+        return made
+
+    def _chain(self) -> list[tuple[nn.Linear, BatchNorm1d, float | None]]:
         modules = list(self.layers)
         linears = [layer for layer in modules if isinstance(layer, nn.Linear)]
         norms = [layer for layer in modules if isinstance(layer, BatchNorm1d)]
         slopes = [self.slope] * (len(linears) - 1) + [self.slope if self.last_activation else None]
-        layers = list(zip(linears, norms, slopes, strict=True))
-        if not (self.training or torch.is_grad_enabled()):
-            return folded_chain(rows, layers)
-        for linear, norm, slope in layers:
-            rows = linear_norm(rows, linear, norm, slope)
-        return rows
+        return list(zip(linears, norms, slopes, strict=True))
 
 
 def pack(values: Tensor, mask: Tensor | None) -> Tensor:

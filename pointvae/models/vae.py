@@ -118,6 +118,11 @@ class PointVAE(nn.Module):
         out: Tensor = self.encoder(present(points, mask), mask)
         return out
 
+    def layer_features(self, points: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What every layer of the encoder says of clouds [B, N, 3], side by side [B, L], its features last."""
+        check_clouds(points, mask)
+        return self.encoder.layer_features(present(points, mask), mask)
+
     def posterior(self, points: Tensor, mask: Tensor | None = None) -> Posterior:
         """Posterior q(z|x) = N(m, diag s²) of clouds [B, N, 3], with event shape [D]."""
         return self.posterior_of(self.features(points, mask), points, mask)

@@ -49,7 +49,7 @@ class Training:
         """Everything that the protocol fits to one feature; a second call finds what the first one fitted."""
         key = (repr(protocol), feature, seed)
         if key not in self._fitted:
-            features = getattr(self.codes, feature)
+            features = self.codes.feature(feature)
             self._fitted[key] = fit_task(protocol, features, self.labels, self.classes, seed=seed, work=work)
         return self._fitted[key]
 
@@ -80,11 +80,18 @@ class Encoded:
 
 
 def encode_training(
-    model: PointVAE, train: Shapes, view: View, *, average: Average | None = None, work: Work | None = None
+    model: PointVAE,
+    train: Shapes,
+    view: View,
+    *,
+    average: Average | None = None,
+    layers: bool = False,
+    work: Work | None = None,
 ) -> Training:
     """The training split through one model."""
     assert train.labels is not None
-    return Training(encode(model, train, view, average=average, work=work), train.labels, list(train.classes))
+    codes = encode(model, train, view, average=average, layers=layers, work=work)
+    return Training(codes, train.labels, list(train.classes))
 
 
 def encode_splits(
@@ -94,11 +101,12 @@ def encode_splits(
     view: View,
     *,
     average: Average | None = None,
+    layers: bool = False,
     work: Work | None = None,
 ) -> Encoded:
     """Both splits through one model, seen through one view."""
-    training = encode_training(model, train, view, average=average, work=work)
-    return Encoded(training, encode(model, test, view, average=average, work=work))
+    training = encode_training(model, train, view, average=average, layers=layers, work=work)
+    return Encoded(training, encode(model, test, view, average=average, layers=layers, work=work))
 
 
 def compare_feature(
@@ -125,14 +133,14 @@ def compare_feature(
     models = [trained] if untrained is None else [trained, untrained]
     fits = [encoded.train.fit(feature, protocol, seed=seed, work=work) for encoded in models]
     found = [
-        fit.outcomes(getattr(encoded.test, feature), labels, encoded.train.classes, seed=seed)
+        fit.outcomes(encoded.test.feature(feature), labels, encoded.train.classes, seed=seed)
         for fit, encoded in zip(fits, models, strict=True)
     ]
     others: Sequence[Outcome | None] = found[1] if len(found) > 1 else [None] * len(found[0])
     rows = [side_by_side(*pair, seed=seed) for pair in zip(found[0], others, strict=True)]
     figures = {
         "feature": feature,
-        "dimension": int(getattr(trained.train.codes, feature).shape[1]),
+        "dimension": int(trained.train.codes.feature(feature).shape[1]),
         "n_train": len(trained.train.labels),
         "n_test": len(labels),
     }

@@ -16,5 +16,14 @@ class Encoder(nn.Module, ABC):
     def forward(self, points: Tensor, mask: Tensor | None = None) -> Tensor:
         """Features [B, F] of clouds [B, N, 3]; ``mask`` [B, N] tells which points exist."""
 
+    def layer_features(self, points: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What every layer says of clouds [B, N, 3], side by side [B, L], at least F; in evaluation mode.
+
+        First the maximum over points of each layer's output at every point, from first to last; then the features
+        that `forward` gives, which are all of it for an encoder that does not tell its layers apart.
+        """
+        out: Tensor = self(points, mask)
+        return out
+
 
 ENCODERS: Registry[Encoder] = Registry("encoder")

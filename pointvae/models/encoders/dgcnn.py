@@ -12,7 +12,7 @@ from pointvae.errors import InputError
 from pointvae.models.batch_norm import BatchNorm1d
 from pointvae.models.edge_conv import SLOPE, EdgeConv
 from pointvae.models.encoders.base import ENCODERS, Encoder
-from pointvae.models.layers import PointwiseMLP
+from pointvae.models.layers import PointwiseMLP, max_pool
 from pointvae.models.linear_norm_pool import linear_norm_pool
 
 
@@ -37,10 +37,23 @@ class DGCNN(Encoder):
 
     def forward(self, points: Tensor, mask: Tensor | None = None) -> Tensor:
         """Features [B, F] of clouds [B, N, 3]; ``mask`` [B, N] tells which points exist."""
+        return self._last(self._edges(points, mask), mask)
+
+    def layer_features(self, points: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The maximum over points of every layer's output [B, L], and the features; see `Encoder.layer_features`."""
+        outputs = self._edges(points, mask)
+        return torch.cat([*(max_pool(x, mask) for x in outputs), self._last(outputs, mask)], dim=1)
+
+    def _edges(self, points: Tensor, mask: Tensor | None) -> list[Tensor]:
+        """The outputs [B, N, C] of the edge convolutions."""
         x, outputs = points, []
         for conv in self.convs:
             x = conv(x, mask)
             outputs.append(x)
+        return outputs
+
+    def _last(self, outputs: list[Tensor], mask: Tensor | None) -> Tensor:
+        """The linear layer and both pools [B, F]."""
         linear, norm, _ = self.mlp.layers
         assert isinstance(linear, nn.Linear) and isinstance(norm, BatchNorm1d)
         return linear_norm_pool(torch.cat(outputs, dim=2), linear, norm, SLOPE, mask)

@@ -64,3 +64,20 @@ class FoldingNet(Encoder):
             x = unpack(layer(pack(pooled, mask)), points, mask)
         out: Tensor = self.out(max_pool(x, mask))
         return out
+
+    def layer_features(self, points: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The maximum over points of every layer's output [B, L], and the features; see `Encoder.layer_features`.
+
+        Between them stands the output of the first of the two linear layers.
+        """
+        index = knn(points, self.k, mask)
+        x, pooled = torch.cat([points, local_covariance(points, index)], dim=2), []
+        for rows in self.mlp.each_layer(pack(x, mask)):
+            x = unpack(rows, points, mask)
+            pooled.append(max_pool(x, mask))
+        for layer in self.graph:
+            near = gather_points(x, index).amax(dim=2)
+            x = unpack(layer(pack(near, mask)), points, mask)
+            pooled.append(max_pool(x, mask))
+        hidden = self.out[:2](pooled[-1])
+        return torch.cat([*pooled, hidden, self.out[2](hidden)], dim=1)

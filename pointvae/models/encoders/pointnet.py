@@ -6,12 +6,13 @@ Source: Qi et al., "PointNet: Deep Learning on Point Sets", CVPR 2017.
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 from pointvae.errors import InputError
 from pointvae.models.edge_conv import SLOPE
 from pointvae.models.encoders.base import ENCODERS, Encoder
-from pointvae.models.layers import PointwiseMLP, pack, unpack
+from pointvae.models.layers import PointwiseMLP, max_pool, pack, unpack
 from pointvae.models.linear_norm_max import LinearNormMax
 from pointvae.models.linear_norm_pool import linear_norm_pool
 
@@ -48,3 +49,9 @@ class PointNet(Encoder):
             return linear_norm_pool(x, self.pool.linear, self.pool.norm, SLOPE, mask)
         out: Tensor = self.pool(x, mask)
         return out
+
+    def layer_features(self, points: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The maximum over points of every layer's output [B, L], and the features; see `Encoder.layer_features`."""
+        made = self.mlp.each_layer(pack(points, mask))
+        pooled = [max_pool(unpack(rows, points, mask), mask) for rows in made]
+        return torch.cat([*pooled, self(points, mask)], dim=1)
