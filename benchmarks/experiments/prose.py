@@ -1,8 +1,8 @@
 """Figures in the text of a Markdown page: where they stand, and where a sentence with its figures stands.
 
 What looks measured is a percentage, a ± or signed number, a decimal or a power of ten, a `1/N`, a number with a unit
-of time, size, price, accuracy or information, "N times", "a third of", and a table's cell that is nothing but a
-number. A whole number without a unit is taken for a count or a setting: "1,024 points", "three seeds". Code,
+of time, size, price, accuracy or information, a rate, "N times", "a third of", and a table's cell that is nothing but
+a number. A whole number without a unit is taken for a count or a setting: "1,024 points", "three seeds". Code,
 formulas, addresses and comments are no text.
 """
 
@@ -23,7 +23,7 @@ _NUMBER = rf"(?:[+\-−]?{_DIGITS})"
 _FEW = r"(?:[+\-−]?[12]?\d(?:\.\d+)?)"  # points of accuracy; points of a cloud are more
 _EITHER = rf"(?:{_NUMBER}|{_WORD})"
 _UNITS = (
-    "times|nats|percent|microseconds?|milliseconds?|seconds?|s|ms|minutes?|hours?|core-hours?|KiB|MiB|GiB|kB|MB|GB"
+    "times|nats|percent|microseconds?|milliseconds?|seconds?|s|ms|minutes?|hours?|core-hours?|bytes|KiB|MiB|GiB|kB|MB|GB"
     "|dollars?|times as \\w+"
 )
 _LOOKS = (
@@ -36,6 +36,7 @@ _LOOKS = (
     r"(?<![\w.,(\[])[+−]\d[\d,.]*|(?<![\w.,])-\d+\.\d+",
     r"(?<![\w.,/)])1/\d[\d,]*\b",
     r"\$\d+(?:\.\d+)?",
+    rf"(?<![\w,.]){_NUMBER} (?:[\w-]+ )?(?:a|per) (?:core-)?second\b",
     rf"\b(?:a|one|two|three) (?:{_PART})s?\b(?!-)",
     r"\b(?:more|less) than half\b|\bhalf of\b|\bhalf the (?:time|memory)\b",
     rf"(?<![\w.,]){_NUMBER} of {_NUMBER}\b",

@@ -19,6 +19,9 @@ RHO = 0.975
 
 def sentences() -> Iterator[str]:
     """All of the page's, in its order."""
+    rows = read_rows(RESULTS)
+    (shapes,) = {(row["n_train"], row["n_test"]) for row in rows}
+    yield f"{int(shapes[0]):,} shapes to train (80 of them held out to validate), {int(shapes[1]):,} to test"
     yield from about_consistency()
     yield from about_bounds()
     yield from about_self_consistency()

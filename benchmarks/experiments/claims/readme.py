@@ -18,6 +18,11 @@ BASES = (("cr-vae", "vae-aug"), ("cr-beta-vae", "beta-vae"), ("cr-iwae", "iwae")
 
 def sentences() -> Iterator[str]:
     """The README's."""
+    rows = read_rows(modelnet40.RESULTS)
+    shown = {name: f"{int(rows[-1][name]):,}" for name in ("n_train", "n_test", "points", "epochs")}
+    assert all(f"{int(row[name]):,}" == value for row in rows for name, value in shown.items())
+    yield f"all {shown['n_train']} training and {shown['n_test']} test shapes, labels unused in training"
+    yield f"{shown['points']} points, 256 latent dimensions, {shown['epochs']} epochs, the same number of epochs for"
     lifted = {
         config: [modelnet(config, *place) - modelnet("untrained", *place) for place in PLACES]
         for config in ("vae", "cr-vae")
