@@ -115,7 +115,7 @@ def _from_text(header: Header, data: bytes) -> tuple[npt.NDArray[np.float64], In
     sure(not text[:1].isspace())
     words = Words(text)
     ends = words.ends
-    sure(not words.gaps and vertex_count > 0 and face_count > 0 and len(ends) >= vertex_count + face_count)
+    sure(not words.gaps and vertex_count > 0 and face_count > 0 and len(ends) == vertex_count + face_count)
     names = vertex.names or ()
     edge, end = int(ends[vertex_count - 1]), int(ends[vertex_count + face_count - 1])
     sure(bool((np.diff(ends[:vertex_count], prepend=0) == len(names)).all()))

@@ -51,8 +51,8 @@ def guide(suffix: str, runs: int, seconds: int, seed: int, keep: Path) -> Tally:
         tally.accepted, tally.refused = STATE.unpack(state.read_bytes())
     kept = re.search(r"Test unit written to (\S+)", said)
     if done.returncode and kept:
-        why = re.findall(r"^ *((?:\w+\.)*\w*(?:Error|Exception|Interrupt).*|==\d+== ?ERROR.*)$", said, re.MULTILINE)
-        tally.findings.append({"number": Path(kept[1]).name, "what": " ".join(why[-1:]), "ended": True})
+        why = re.findall(r"Uncaught Python exception: ===\n(.*)|==\d+== ?(ERROR: .*)", said)
+        tally.findings.append({"number": Path(kept[1]).name, "what": "".join(why[0] if why else ""), "ended": True})
     elif done.returncode or "Done " not in said:
         raise RuntimeError(f"{suffix}: the fuzzer failed:\n{said[-3000:]}")
     tally.inputs, tally.seconds = tally.accepted + tally.refused + len(tally.findings), time.monotonic() - begun

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pointvae.data.inputs import read_input
 from pointvae.data.meshes import PLAIN, read_plain
 from pointvae.errors import InputError
+from tests.data.test_meshes import check
 from tests.fuzz.campaign import run
 from tests.fuzz.targets import TARGETS, place
 
@@ -41,6 +42,11 @@ def test_what_was_found_once_is_refused_or_read_and_breaks_nothing(finding, tmp_
     with place(target, tmp_path) as path:
         path.write_bytes(finding.read_bytes())
         assert target.read(path) in ("accepted", "refused")
+
+
+@pytest.mark.parametrize("finding", [path for path in FINDINGS if path.suffix in PLAIN], ids=lambda path: path.name)
+def test_what_the_plain_readers_take_of_a_finding_trimesh_reads_too(finding, tmp_path):
+    check(tmp_path, finding.read_bytes(), finding.suffix)
 
 
 @linux
