@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from pointvae.data import shards
 from pointvae.data.card import MANIFEST, is_dataset
 from pointvae.data.checks import find_duplicates, guess_up, up_votes
 from pointvae.data.dataset import load_dataset, read_shards
-from pointvae.data.isolation import Limits
+from pointvae.data.isolation import Limits, shared
 from pointvae.data.layouts import HUB
 from pointvae.data.picture import draw_shapes
 from pointvae.data.rows import Made, Settings, make_rows, rows_in_order
@@ -23,11 +24,14 @@ from pointvae.data.source import Source, SourceOptions
 from pointvae.data.sources import open_source
 from pointvae.engines import Serial, open_engine
 from pointvae.errors import InputError
-from pointvae.places import place
+from pointvae.places import here, place
 from pointvae.progress import progress_bar
 
 RAW_POINTS = 1024
 """Points to which raw shapes are sampled when they are looked at."""
+
+SHARD = Limits()
+"""What reading one shard of a dataset folder may cost."""
 
 PICTURE_CLASSES, PICTURE_SHAPES = 10, 6
 """How many classes, and how many shapes of each, the picture shows."""
@@ -116,7 +120,7 @@ def _open_dataset(where: Path, progress: bool) -> Iterator[tuple[dict[str, Any],
     pieces = {file: (some, shard) for some in listed for shard, file in enumerate(some.files)}
     with progress_bar(progress, "checking", len(card["shards"])) as advance:
         for row in card["shards"]:
-            if shards.sha256(where / row["file"]) != row["sha256"]:
+            if not _is_as_written(where / row["file"], row["sha256"]):
                 damaged.append(row["file"])
             digests = shards.read_digests(where / row["file"])
             if len(digests) != row["rows"]:
@@ -149,6 +153,20 @@ def _open_dataset(where: Path, progress: bool) -> Iterator[tuple[dict[str, Any],
         return [clouds[rank] for rank in np.argsort(order)]
 
     yield facts, splits, pick
+
+
+def _is_as_written(path: Path, checksum: str) -> bool:
+    """Whether a shard has its checksum; it is read in a process apart first, since a stranger may have made it.
+
+    Raises:
+        InputError: it is damaged, or ended its reader.
+    """
+    with here(path) as file:
+        why = shared(SHARD).rehearse(functools.partial(shards.rehearse, file.absolute()))
+        if why:
+            told = why.split("; ")[0]  # the rest names options that `inspect` has not
+            raise InputError(f"{path}: the shard {told}; do not use this dataset, or make it anew from its source")
+        return shards.sha256(file) == checksum
 
 
 @contextlib.contextmanager

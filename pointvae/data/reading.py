@@ -63,6 +63,8 @@ class SplitShards:
             InputError: it is absent or damaged, or its store does not answer.
         """
         path = self.path(shard)
+        if not is_remote(path):  # a store would be asked once more for each shard
+            shards.check_size(path, self.rows[shard], self.points)
         table = _patiently(path, lambda: shards.read_shard(path, columns))
         if len(table) != self.rows[shard]:
             raise shards.damaged(path, f"it has {len(table)} shapes, not {self.rows[shard]}")

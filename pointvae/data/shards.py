@@ -23,6 +23,12 @@ SKIPPED_KEY = b"pointvae.skipped"
 DIGESTS_KEY = b"pointvae.digests"
 """The metadata key under which a shard keeps a digest of each shape as it was before sampling."""
 
+WIDEST, LONGEST, SPARE = 64, 1 << 16, 1 << 24
+"""Bytes that a shard may unpack to: of a point with its normal, of all the names of a shape, and beside those."""
+
+COLUMNS = 16
+"""Columns that may stand beside those of points and normals."""
+
 
 @dataclass
 class Rows:
@@ -90,6 +96,55 @@ def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
             return pq.read_table(source, columns=columns, partitioning=None)
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, str(error).splitlines()[0]) from error
+
+
+def rehearse(path: Path) -> None:
+    """Read all of a shard for its faults alone, as a process apart does of one that a stranger may have made.
+
+    Raises:
+        InputError: it is damaged, or says of itself what does not hold.
+    """
+    try:
+        table = read_shard(path)
+        table.validate(full=True)
+        for name in ("name", "source", "factors"):
+            if name in table.column_names:
+                table[name].to_pylist()
+        read_digests(path), read_skipped(path)
+    except InputError as error:
+        if isinstance(error.__cause__, MemoryError):  # as Arrow says it
+            raise MemoryError from None
+        raise
+    except MemoryError:
+        raise
+    except (ValueError, TypeError, RecursionError, pa.ArrowException) as error:
+        raise damaged(path, str(error).splitlines()[0][:200]) from error
+
+
+def check_size(path: Path, rows: int, points: int) -> None:
+    """Look into a shard's footer, before it is unpacked, whether it says that it holds more than its card does.
+
+    Args:
+        path: the shard, on this machine.
+        rows: how many shapes it must have.
+        points: points of a shape.
+
+    Raises:
+        InputError: it has another number of shapes, or far more numbers or bytes than so many shapes take.
+    """
+    try:
+        facts = pq.read_metadata(path)
+        groups = [facts.row_group(group) for group in range(facts.num_row_groups)]
+        found, size = (sum(int(getattr(group, name)) for group in groups) for name in ("num_rows", "total_byte_size"))
+        numbers = sum(group.column(place).num_values for group in groups for place in range(group.num_columns))
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(path, str(error).splitlines()[0]) from error
+    for count in (found, int(facts.num_rows)):
+        if count != rows:
+            raise damaged(path, f"it has {count} shapes, not {rows}")
+    if numbers > rows * (6 * points + COLUMNS) or not 0 <= size <= SPARE + rows * (points * WIDEST + LONGEST):
+        told = f"{numbers:,} numbers in {size / 1e6:,.0f} MB"
+        raise damaged(path, f"it unpacks to {told}, more than {rows} shapes of {points} points take")
 
 
 def read_skipped(path: Path) -> list[dict[str, str]]:

@@ -1,15 +1,22 @@
 import json
+import os
+import sys
 import tracemalloc
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from pointvae.data import inspection, shards
 from pointvae.data.checks import find_duplicates, guess_up, up_votes
 from pointvae.data.inspection import inspect
+from pointvae.data.isolation import Limits
 from pointvae.data.picture import project
 from pointvae.data.prepare import prepare
 from pointvae.errors import InputError
+from tests.data import faults
 from tests.data.files import write_box, write_classes, write_npz
+from tests.data.test_dataset import rewrite
 
 
 @pytest.fixture
@@ -77,6 +84,40 @@ def test_a_shard_that_has_changed_is_told(boxes, tmp_path):
     assert "run the same `pointvae prepare` again" in report["hints"][-1]
     path.write_bytes(data[:-10])
     with pytest.raises(InputError, match=r"train-00000-of-00001\.parquet: the shard is damaged"):
+        inspect(tmp_path / "set")
+
+
+def named(table, text):
+    """A shard whose shapes have another name."""
+    names = pa.array([text] * len(table), table.schema.field("name").type)
+    return table.set_column(table.column_names.index("name"), "name", names)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no process apart")
+@pytest.mark.parametrize(("fault", "why"), [("segfault", "segmentation fault"), ("abort", "abort")])
+def test_a_shard_that_ends_its_reader_is_named_and_ends_nothing_else(boxes, tmp_path, monkeypatch, fault, why):
+    prepare(boxes, tmp_path / "set", points=32)
+    monkeypatch.setattr(shards, "rehearse", getattr(faults, fault))  # no shard is known at which Arrow's reader ends
+    with pytest.raises(InputError, match=rf"001\.parquet: the shard crashed the reader \({why}\).*; do not use this"):
+        inspect(tmp_path / "set")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+def test_a_shard_that_swells_its_reader_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(inspection, "SHARD", Limits(memory=0.15))
+    prepare(write_npz(tmp_path / "a.npz"), tmp_path / "set")
+    rewrite(tmp_path / "set", lambda table: named(table, "a" * (1 << 25)))
+    with pytest.raises(
+        InputError,
+        match=r"test-00000-of-00001\.parquet: the shard needs more than 0\.15 GiB of memory to read; do not",
+    ):
+        inspect(tmp_path / "set")
+
+
+def test_a_shard_of_columns_that_make_no_sense_is_named(tmp_path):
+    prepare(write_npz(tmp_path / "a.npz"), tmp_path / "set")
+    rewrite(tmp_path / "set", lambda table: table.replace_schema_metadata({shards.DIGESTS_KEY: b"["}))
+    with pytest.raises(InputError, match=r"test-00000-of-00001\.parquet: the shard is damaged"):
         inspect(tmp_path / "set")
 
 
