@@ -48,7 +48,7 @@ class Lines:
         assert line, "the server has ended"
         return line
 
-    def __call__(self, *argv: object, code: str = "", seconds: float = 60) -> Ended:
+    def __call__(self, *argv: object, code: str = "", seconds: float = 300) -> Ended:
         """Run `pointvae` with some code before it in the same process."""
         assert self.server.stdin is not None
         self.count += 1
