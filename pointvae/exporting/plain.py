@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, linear, pad
 
 from pointvae.errors import InputError
+from pointvae.exporting.frames import axes_of
 from pointvae.models.edge_conv import SLOPE, EdgeConv
-from pointvae.models.encoders import DGCNN, Encoder, FoldingNet, PointNet
+from pointvae.models.encoders import DGCNN, Encoder, FoldingNet, FrameAveraging, PointNet
+from pointvae.models.encoders.frame_averaging import four_views
 from pointvae.models.ladder import LadderPointVAE
 from pointvae.models.ladder_decoder import Level
 from pointvae.models.ladder_posterior import LocalHead
@@ -125,7 +127,11 @@ def folded(layer: nn.Linear, norm: nn.Module, x: Tensor) -> Tensor:
 def pointnet(encoder: Encoder, points: Tensor, mask: Tensor | None) -> Tensor:
     """Features [B, F] of `PointNet`."""
     assert isinstance(encoder, PointNet)
-    return max_pool(folded(encoder.pool.linear, encoder.pool.norm, mlp(encoder.mlp, points)), mask)
+    values = folded(encoder.pool.linear, encoder.pool.norm, mlp(encoder.mlp, points))
+    if not encoder.with_mean:
+        return max_pool(values, mask)
+    values = leaky_relu(values, SLOPE)
+    return torch.cat([max_pool(values, mask), mean_pool(values, mask)], dim=1)
 
 
 def dgcnn(encoder: Encoder, points: Tensor, mask: Tensor | None) -> Tensor:
@@ -166,6 +172,14 @@ def foldingnet(encoder: Encoder, points: Tensor, mask: Tensor | None) -> Tensor:
     return out
 
 
+def frame_averaging(encoder: Encoder, points: Tensor, mask: Tensor | None) -> Tensor:
+    """Features [B, F] of `FrameAveraging`."""
+    assert isinstance(encoder, FrameAveraging)
+    masks = None if mask is None else mask.repeat(4, 1)
+    features = PLAIN[type(encoder.inner)](encoder.inner, four_views(points, mask, axes_of), masks)
+    return features.view(4, points.shape[0], -1).mean(dim=0)
+
+
 def ladder_moments(
     model: LadderPointVAE, mean: Tensor, std: Tensor, points: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
@@ -187,5 +201,6 @@ PLAIN: dict[type[Encoder], Callable[[Encoder, Tensor, Tensor | None], Tensor]] =
     PointNet: pointnet,
     DGCNN: dgcnn,
     FoldingNet: foldingnet,
+    FrameAveraging: frame_averaging,
 }
 """The plain form of each encoder: the place to touch to export another."""
