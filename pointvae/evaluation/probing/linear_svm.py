@@ -5,11 +5,12 @@ intercept), for each class k with targets y = +1 for its members and -1 for the 
 
     f_k(w, b) = 1/2 (|w|^2 + b^2) + C sum_i max(0, 1 - y_ik (w . x_i + b))^2
 
-It is minimised by Newton's method whose steps come from conjugate gradients (Lin, Weng & Keerthi 2008, "Trust
-region Newton method for large-scale logistic regression", without the trust region: f is strongly convex and a
-line search suffices). Two things make it fast: one matrix product serves every class, and the features are turned
-into their principal axes first, where the diagonal of the Hessian is an excellent preconditioner. A turn of the
-axes changes neither |w| nor w . x, so the optimum is the same.
+It is minimised by nonlinear conjugate gradients (Polak & Ribière 1969, restarted where they would turn back) with
+exact line searches, which cost no matrix product. Newton's method with conjugate gradients inside needs three to ten
+times the products: each of its steps solves a system for rows that are not the active ones at its end. Two more
+things make it fast: one matrix product serves every class, and the features are turned into their principal axes
+first, where the diagonal of the Hessian is an excellent preconditioner. A turn of the axes changes neither |w| nor
+w . x, so the optimum is the same.
 """
 
 from __future__ import annotations
@@ -23,15 +24,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pointvae.models.precision import product
+
 Array = npt.NDArray[np.floating[Any]]
+Float64s = npt.NDArray[np.float64]
 
 _log = logging.getLogger(__name__)
 
-_MAX_NEWTON = 60
-_MAX_CG = 200
-_MAX_HALVINGS = 30
-_ARMIJO = 1e-2
-_CG_ENERGY = 1e-2
+_MAX_STEPS = 3000
+_MAX_TRIALS = 8
+_LEVEL = 0.3
+"""A line search ends where the slope has fallen to this share; a tenth saves no step."""
+_CAUTION = 4.0
+"""What the gap's estimate is multiplied by, to be an upper bound in practice."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +47,17 @@ class LinearSVM:
         coef: weights (classes, features).
         intercept: (classes,).
         objective: value of f_k at the solution (classes,).
-        gap: estimate of f_k - min f_k before the last step, half its squared Newton decrement (classes,).
-        newton_steps: Newton steps taken.
+        gap: cautious estimate of f_k - min f_k before the last step (classes,).
+        steps: steps taken.
         products: products with the feature matrix, the unit of cost.
         converged: whether every class reached the tolerance.
     """
 
     coef: Array
     intercept: Array
-    objective: npt.NDArray[np.float64]
-    gap: npt.NDArray[np.float64]
-    newton_steps: int
+    objective: Float64s
+    gap: Float64s
+    steps: int
     products: int
     converged: bool
 
@@ -85,126 +90,116 @@ class LinearSVMPath:
     ) -> None:
         dtype: type[np.floating[Any]] = np.float64 if features.dtype == np.float64 else np.float32
         columns: Array = np.ascontiguousarray(features, dtype=dtype)
-        scatter = _times(columns.T, columns)
+        scatter = _times(columns.T, columns.T)
         eigenvalues, self._axes = (part.numpy() for part in torch.linalg.eigh(torch.from_numpy(scatter)))
-        self._design = np.empty((len(columns), columns.shape[1] + 1), dtype=dtype)
-        np.matmul(columns, self._axes, out=self._design[:, :-1])
-        self._design[:, -1] = 1
-        self._spread = np.append(np.maximum(eigenvalues, 0) / len(columns), 1).astype(dtype)[:, None]
-        self._signs = np.where(labels[:, None] == np.arange(classes), 1, -1).astype(dtype)
+        self._design = np.ones((len(columns), columns.shape[1] + 1), dtype=dtype)
+        self._design[:, :-1] = _times(columns, self._axes.T)
+        self._spread = np.append(np.maximum(eigenvalues, 0) / len(columns), 1).astype(dtype)
+        self._signs = np.where(labels == np.arange(classes)[:, None], 1, -1).astype(dtype)
         self._tolerance = tolerance
-        self._weights = np.zeros((self._design.shape[1], classes), dtype=dtype)
+        self._weights = np.zeros((classes, self._design.shape[1]), dtype=dtype)
 
     def fit(self, c: float) -> LinearSVM:
         """The optimum at one C, started from the last one found."""
         self._weights, turned = _minimise(self._design, self._signs, c, self._spread, self._weights, self._tolerance)
         if not turned.converged:
             _log.warning("the linear SVM at C=%g stopped short of its tolerance", c)
-        coef = (self._axes @ turned.coef).T
-        return dataclasses.replace(turned, coef=coef, intercept=turned.intercept.copy())
+        return dataclasses.replace(turned, coef=turned.coef @ self._axes.T, intercept=turned.intercept.copy())
 
 
 def _minimise(
     design: Array, signs: Array, c: float, spread: Array, start: Array, tolerance: float
 ) -> tuple[Array, LinearSVM]:
-    """Newton's method on every column of ``start`` (D + 1, classes) at once; solved classes drop out."""
-    weights = start.copy()
-    margins = _times(design, weights)
-    gap = np.full(weights.shape[1], np.inf)
-    objective = _objective(weights, _slack(signs, margins), c)
-    todo = np.arange(weights.shape[1])
-    steps, products = 0, 1
-    while len(todo) and steps < _MAX_NEWTON:
-        w, z, y = weights[:, todo], margins[:, todo], signs[:, todo]
-        slack = _slack(y, z)
-        gradient = w - 2 * c * _times(design.T, y * slack)
-        active = (slack > 0).astype(w.dtype)
-        curvature = 1 + 2 * c * active.sum(axis=0) * spread
-        direction, used = _newton_direction(design, active, c, gradient, curvature)
-        move = _times(design, direction)
-        slope = np.einsum("dk,dk->k", gradient, direction)
-        size = _line_search(w, direction, z, move, y, c, objective[todo], slope)
-        weights[:, todo] = w + size * direction
-        margins[:, todo] = z + size * move
-        gap[todo] = np.maximum(-slope / 2, 0)
-        objective[todo] = _objective(weights[:, todo], _slack(y, margins[:, todo]), c)
-        todo = todo[(gap[todo] > tolerance * objective[todo]) & (size > 0)]
-        steps += 1
-        products += used + 2
-    converged = bool(np.all(gap <= tolerance * objective))
-    return weights, LinearSVM(weights[:-1], weights[-1], objective, gap, steps, products, converged)
+    """Conjugate gradients on every row of ``start`` (classes, D + 1) at once; solved classes drop out.
 
-
-def _times(left: Array, right: Array) -> Array:
-    """A matrix product, by torch: numpy's threads spin while they wait, which on a busy machine costs tenfold."""
-    product: Array = (torch.from_numpy(left) @ torch.from_numpy(right)).numpy()
-    return product
-
-
-def _slack(signs: Array, margins: Array) -> Array:
-    """The hinge's slack max(0, 1 - y z) (n, classes)."""
-    return np.maximum(1 - signs * margins, 0)
-
-
-def _objective(weights: Array, slack: Array, c: float) -> npt.NDArray[np.float64]:
-    """f_k (classes,) from the weights and the hinge's slack, summed in float64."""
-    penalty = np.einsum("dk,dk->k", weights, weights, dtype=np.float64)
-    loss = np.einsum("nk,nk->k", slack, slack, dtype=np.float64)
-    return np.asarray(penalty / 2 + c * loss)
-
-
-def _newton_direction(design: Array, active: Array, c: float, gradient: Array, curvature: Array) -> tuple[Array, int]:
-    """Conjugate gradients for H d = -g (D + 1, classes), to a tenth in the preconditioned norm; and its products.
-
-    H = I + 2 C A' diag(active) A for the design A; its diagonal's estimate is ``curvature``.
+    The gap is estimated by g . g / 2 in the metric of the preconditioner M's inverse, which would be exact if M were
+    the Hessian H; d M d / d H d for the last direction d tells by how much it is not. On features of encoders and on
+    random ones the estimate was right in the median and at most three times too small, at values of C up to 1.
     """
-    solution = np.zeros_like(gradient)
-    residual = -gradient
-    direction: Array = residual / curvature
-    energy: Array = np.einsum("dk,dk->k", residual, direction)
-    goal: Array = _CG_ENERGY * energy
-    live = np.arange(len(energy))
-    keep = energy > 0
-    products = 0
-    for _ in range(_MAX_CG):
+    weights = start.copy()
+    room: Array = 1 - signs * _times(start, design)  # the slack where it is positive
+    gap, objective = np.full(len(weights), np.inf), np.empty(len(weights))
+    todo, w, r, y = np.arange(len(weights)), weights, room, signs
+    slack: Array = np.maximum(r, 0)
+    last: Array = np.zeros_like(w)
+    direction: Array = last
+    energy: Float64s = np.ones(len(w))
+    steps = 0
+    while len(todo) and steps < _MAX_STEPS:
+        gradient = w - 2 * c * _times(y * slack, design.T)
+        metric = 1 + 2 * c * np.count_nonzero(slack, axis=1).astype(w.dtype)[:, None] * spread
+        scaled = gradient / metric
+        before, energy = energy, _dots(gradient, scaled)
+        conjugate = np.maximum((energy - _dots(last, scaled)) / before, 0)
+        direction = _column(conjugate, w) * direction - scaled
+        turned_back = _dots(gradient, direction) >= 0
+        direction[turned_back] = -scaled[turned_back]
+        last = gradient
+        fall = y * _times(direction, design)  # of the room, along the direction
+        size, slack, curvature = _line_search(w, direction, r, fall, slack, c)
+        w = w + _column(size, w) * direction
+        r = r - _column(size, w) * fall
+        gap[todo] = _CAUTION * energy / 2 * _ratio(_dots(direction, metric * direction), curvature)
+        objective[todo] = _dots(w, w) / 2 + c * _dots(slack, slack)
+        weights[todo] = w
+        keep = gap[todo] > tolerance * objective[todo]
         if not keep.all():
-            live, goal, energy = live[keep], goal[keep], energy[keep]
-            direction, residual, active, curvature = (
-                part[:, keep] for part in (direction, residual, active, curvature)
-            )
-        if not len(live):
-            break
-        product = direction + 2 * c * _times(design.T, active * _times(design, direction))
-        products += 2
-        alpha = energy / np.einsum("dk,dk->k", direction, product)
-        solution[:, live] += alpha * direction
-        residual = residual - alpha * product
-        scaled = residual / curvature
-        fresh = np.einsum("dk,dk->k", residual, scaled)
-        keep = fresh > goal
-        direction = scaled + fresh / energy * direction
-        energy = fresh
-    return solution, products
+            todo, energy = todo[keep], energy[keep]
+            w, r, y, slack, last, direction = (part[keep] for part in (w, r, y, slack, last, direction))
+        steps += 1
+    converged = bool(np.all(gap <= tolerance * objective))
+    return weights, LinearSVM(weights[:, :-1], weights[:, -1], objective, gap, steps, 2 * steps + 1, converged)
 
 
 def _line_search(
-    weights: Array,
-    direction: Array,
-    margins: Array,
-    move: Array,
-    signs: Array,
-    c: float,
-    value: npt.NDArray[np.float64],
-    slope: Array,
-) -> Array:
-    """Step sizes (classes,): the largest of 1, 1/2, 1/4, ... that keeps Armijo's promise; 0 if none does."""
-    size = np.ones(len(value), dtype=weights.dtype)
-    failed = np.ones(len(value), dtype=bool)
-    rounding: Array = 8 * np.finfo(weights.dtype).eps * value
-    for _ in range(_MAX_HALVINGS):
-        trial = _objective(weights + size * direction, _slack(signs, margins + size * move), c)
-        failed = trial > value + _ARMIJO * size * slope + rounding
-        if not failed.any():
+    weights: Array, direction: Array, room: Array, fall: Array, slack: Array, c: float
+) -> tuple[Float64s, Array, Float64s]:
+    """How far to go (classes,) for the least f along each direction, the slack there, and d H d at the start.
+
+    Along a line f is convex and piecewise quadratic: Newton's method on its slope, kept between a place that is too
+    near and one that is too far.
+    """
+    straight, square = _dots(weights, direction), _dots(direction, direction)
+    start: Float64s = straight - 2 * c * _dots(slack, fall)
+    slope: Float64s = start
+    size: Float64s = np.zeros(len(weights))
+    near, far = size, np.full(len(weights), np.inf)
+    first: Float64s | None = None
+    for _ in range(_MAX_TRIALS):
+        bend = square + 2 * c * _dots((slack > 0) * fall, fall)
+        first = bend if first is None else first
+        near, far = np.where(slope < 0, size, near), np.where(slope > 0, size, far)
+        size = size - _ratio(slope, bend)
+        size = np.where((size < near) | (size > far), (near + far) / 2, size)
+        slack = np.maximum(room - _column(size, weights) * fall, 0)
+        slope = straight + size * square - 2 * c * _dots(slack, fall)
+        if np.all(np.abs(slope) <= _LEVEL * np.abs(start)):
             break
-        size = np.where(failed, size / 2, size).astype(weights.dtype)
-    return np.where(failed, 0, size).astype(weights.dtype)
+    assert first is not None
+    return size, slack, first
+
+
+def _times(left: Array, right: Array) -> Array:
+    """``left`` times the transpose of ``right``, by torch.
+
+    numpy's threads spin while they wait, which on a busy machine costs tenfold.
+    """
+    made: Array = product(torch.from_numpy(left), torch.from_numpy(right)).numpy()
+    return made
+
+
+def _dots(left: Array, right: Array) -> Float64s:
+    """The dot product of each row of one (k, m) with that of the other, as float64 (k,)."""
+    dots: Float64s = np.einsum("km,km->k", left, right).astype(np.float64)
+    return dots
+
+
+def _ratio(part: Float64s, whole: Float64s) -> Float64s:
+    """One over the other, 0 where both are."""
+    return part / np.maximum(whole, np.finfo(np.float64).tiny)
+
+
+def _column(values: Float64s, like: Array) -> Array:
+    """Numbers (k,) as a column (k, 1) of the type of others."""
+    column: Array = values[:, None].astype(like.dtype)
+    return column

@@ -28,6 +28,32 @@ def objective_by_loops(features, labels, coef, intercept, c):
     return np.array(values)
 
 
+def newton_by_hand(features, labels, classes, c):
+    """The optimum by full Newton steps on the Hessian itself, halved until they descend; (classes, features + 1)."""
+    design = np.concatenate([features, np.ones((len(features), 1))], axis=1).astype(np.float64)
+    solved = []
+    for k in range(classes):
+        y = np.where(labels == k, 1.0, -1.0)
+
+        def value(w, y=y):
+            return w @ w / 2 + c * np.sum(np.maximum(1 - y * (design @ w), 0) ** 2)
+
+        w = np.zeros(design.shape[1])
+        for _ in range(200):
+            slack = np.maximum(1 - y * (design @ w), 0)
+            gradient = w - 2 * c * design.T @ (y * slack)
+            hit = design[slack > 0]
+            step = np.linalg.solve(np.eye(len(w)) + 2 * c * hit.T @ hit, -gradient)
+            size = 1.0
+            while size > 1e-12 and value(w + size * step) > value(w) + 1e-4 * size * (gradient @ step):
+                size /= 2
+            w = w + size * step
+            if -gradient @ step <= 1e-14 * value(w):
+                break
+        solved.append(w)
+    return np.array(solved)
+
+
 def reference(features, labels, c):
     return LinearSVC(C=c, tol=1e-10, max_iter=100_000, dual=False).fit(features, labels)
 
@@ -111,9 +137,50 @@ def test_a_feature_that_never_varies_and_a_copied_one_do_no_harm():
     np.testing.assert_allclose(svm.coef[:, 0], svm.coef[:, 6], atol=1e-6)
 
 
+def alone(n, dim, seed=0):
+    """Shapes of which one is all there is of its class."""
+    features, labels = blobs(n, dim, classes=2, seed=seed)
+    labels[0] = 2
+    return features, labels
+
+
+def doubled(n, dim):
+    """Columns that all occur twice, one of them a thousand times as large, beside one that never varies."""
+    features, labels = blobs(n, dim, classes=3)
+    features[:, 0] *= 1000
+    return np.concatenate([features, features, np.full((n, 1), 7.0)], axis=1), labels
+
+
+@pytest.mark.parametrize("c", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize(
+    "made",
+    [alone(40, 5), alone(3, 4), doubled(50, 4), blobs(12, 80, 3), blobs(3, 2, 3), blobs(90, 1, 3)],
+    ids=["a class of one", "three shapes", "columns twice", "few shapes", "one shape a class", "one feature"],
+)
+def test_a_plain_newton_method_finds_the_same_optimum(made, c):
+    features, labels = made
+    svm = LinearSVMPath(features, labels, 3, tolerance=1e-12).fit(c)
+    exact = newton_by_hand(features, labels, 3, c)
+    best = objective_by_loops(features, labels, exact[:, :-1], exact[:, -1], c)
+    assert svm.converged
+    np.testing.assert_allclose(svm.objective, best, rtol=1e-8)
+    found = objective_by_loops(features, labels, svm.coef, svm.intercept, c)
+    np.testing.assert_allclose(found, best, rtol=1e-8)
+
+
+def test_a_path_up_to_a_huge_c_stays_at_the_optimum():
+    features, labels = blobs(200, 12, spread=0.5)
+    path = LinearSVMPath(features.astype(np.float32), labels, 4, tolerance=1e-5)
+    for c, above in ((1e-4, 1e-5), (1e-2, 1e-5), (1.0, 1e-5), (10.0, 1e-4), (1e2, 1e-3), (1e4, 1e-2)):
+        svm = path.fit(c)
+        exact = newton_by_hand(features, labels, 4, c)
+        best = objective_by_loops(features, labels, exact[:, :-1], exact[:, -1], c)
+        assert np.all(objective_by_loops(features, labels, svm.coef, svm.intercept, c) <= best * (1 + above))
+
+
 def test_stopping_short_is_told(monkeypatch, caplog):
     features, labels = blobs()
-    monkeypatch.setattr("pointvae.evaluation.probing.linear_svm._MAX_NEWTON", 1)
+    monkeypatch.setattr("pointvae.evaluation.probing.linear_svm._MAX_STEPS", 1)
     svm = LinearSVMPath(features, labels, 4, tolerance=1e-12).fit(10.0)
     assert not svm.converged
     assert "C=10 stopped short" in caplog.text
