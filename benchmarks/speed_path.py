@@ -1,8 +1,7 @@
-"""The rows of `benchmarks/speed.py` about the path around the model: reading, sampling, embedding, probing."""
+"""The rows of `benchmarks/speed.py` about the path around the model: reading, sampling, embedding."""
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -137,39 +136,7 @@ def embedding() -> Sides:
     return {"ours": partial(embed_to, place / "run", place / "set", place / "ours.npz"), "theirs": by_batches}
 
 
-PROBE_SHARE = 7 * 5 + 1
-"""Fits of a grid search over 7 values of C in 5 folds, and the last one on all rows."""
-
-
-def probe() -> Sides:
-    """The linear SVM with C by 5 folds against one fit of LinearSVC, scaled up to the fits of a grid search."""
-    from sklearn.svm import LinearSVC
-
-    from pointvae.evaluation.probing.linear_probe import fit_probe
-
-    rng = np.random.default_rng(0)
-    labels = np.arange(9843) % 40
-    features = (rng.normal(size=(40, 1024))[labels] * 0.25 + rng.normal(size=(9843, 1024))).astype(np.float32)
-    part = np.arange(9843) % 5 != 0  # what one fold trains on
-    classes, grid = [str(label) for label in range(40)], (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 3.0, 10.0)
-
-    def theirs() -> None:
-        with contextlib.suppress(Warning):
-            LinearSVC(C=0.01).fit(features[part], labels[part])
-
-    return {"ours": lambda: fit_probe(features, labels, classes, c_grid=grid), "theirs": theirs}
-
-
 PATH_ROWS = (
-    Row(
-        "probe",
-        "linear SVM, 9,843 x 1,024, 40 classes, 7 values of C, 5 folds",
-        "LinearSVC, one fit scaled to 36",
-        probe,
-        10,
-        scale=PROBE_SHARE,
-        turns=1,
-    ),
     Row("prepare", "prepare, meshes of 20,480 faces, .off", "trimesh load + sample", preparation("off"), 3, turns=3),
     Row("prepare-ply", "the same, binary .ply", "trimesh load + sample", preparation("ply"), turns=3),
     Row("read-ply", "read and sample them, binary .ply", "trimesh", reading("ply", peers.trimesh_read), 3),

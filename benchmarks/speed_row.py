@@ -23,7 +23,8 @@ class Row:
         work: what is done.
         against: what ours is held against.
         make: makes the two sides, ``ours`` and ``theirs``, maybe ``bound``: the part of the work that no form avoids,
-            alone, such as matrix products.
+            alone, such as matrix products; and ``check``, run once at the end and not measured, which stops with a
+            message where the sides' results differ, and gives words to add to ``against``.
         target: how many times as fast ours has to be; None for a row that only informs.
         memory: how many times less memory it has to need.
         scale: how many times the alternative's part that is measured makes the whole.

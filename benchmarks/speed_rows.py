@@ -18,6 +18,7 @@ from pointvae.models.mixture_density import mixture_log_density
 from pointvae.models.precision import product
 from pointvae.objectives.base import reduce_terms
 from speed_path import PATH_ROWS
+from speed_probe import PROBE_ROWS
 from speed_row import Row, Sides, clouds
 
 # training steps
@@ -198,5 +199,6 @@ ROWS = (
     Row("farthest", FARTHEST, "PointNet++'s loop", farthest(plain.plain_farthest, as_array=False)),
     Row("farthest-loop", FARTHEST, "fpsample, C++ loop", farthest(peers.fpsample_brute), needs=("fpsample",)),
     Row("farthest-tree", FARTHEST, "fpsample, C++ k-d tree", farthest(peers.fpsample_tree), needs=("fpsample",)),
+    *PROBE_ROWS,
     *PATH_ROWS,
 )
