@@ -97,8 +97,11 @@ def shares(inputs: int, only: list[str]) -> dict[str, int]:
 
 
 def mended(name: str) -> int:
-    """Findings of a reader that are kept as files, and read by a test."""
-    return sum(len(list((Path(__file__).parent / place).glob(f"{name}--*"))) for place in ("findings", "contained"))
+    """Findings of a reader that are kept as files, and read by a test; those of guided inputs are named so."""
+    reader, *guided = name.split(" ")
+    places = [Path(__file__).parent / place for place in ("findings", "contained")]
+    kept = [path for place in places for path in place.glob(f"{reader}--*")]
+    return sum(path.name.startswith(f"{reader}--guided-") == bool(guided) for path in kept)
 
 
 def main() -> int:
