@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from pointvae import InputError, PointVAE
+from pointvae.exporting.plain import PLAIN
 from pointvae.models.build import build_model
 from pointvae.models.encoders import PointNet
 
@@ -85,3 +86,10 @@ def test_the_maximum_alone_is_what_it_was_with_the_same_names_of_weights():
 def test_an_unknown_pool_is_refused_by_name():
     with pytest.raises(InputError, match=r"pointnet: pool must be one of max, max\+mean, got 'mean'"):
         PointVAE(encoder_args={"pool": "mean"})
+
+
+@pytest.mark.parametrize("mask", [None, MASK], ids=["full", "masked"])
+def test_its_plain_form_for_export_gives_the_same(mask):
+    encoder = made(training=False)
+    points = clouds() if mask is None else clouds().masked_fill(~mask.unsqueeze(2), 0.0)
+    torch.testing.assert_close(PLAIN[PointNet](encoder, points, mask), encoder(points, mask))
