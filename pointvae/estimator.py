@@ -42,7 +42,7 @@ class PointVAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     Args:
         latent_dim: size D of the latent.
-        encoder: short name of an encoder: ``pointnet``, ``dgcnn``, ``foldingnet``.
+        encoder: short name of an encoder: ``pointnet``, ``dgcnn``, ``foldingnet``, ``frame-averaging``.
         decoder: short name of a decoder: ``mlp``, ``folding``.
         likelihood: short name of a likelihood: ``chamfer``, ``mixture``.
         points: points of each shape that the encoder sees: drawn anew at each step of `fit`, and fixed by the shape

@@ -35,7 +35,7 @@ class LadderPointVAE(PointVAE):
     about their anchors, so that the decoder ``folding`` trains with the likelihood ``mixture`` too.
 
     Args:
-        encoder: short name of a registered encoder (``pointnet``, ``dgcnn``, ``foldingnet``).
+        encoder: short name of a registered encoder (``pointnet``, ``dgcnn``, ``foldingnet``, ``frame-averaging``).
         decoder: short name of the registered decoder of patches (``mlp``, ``folding``).
         likelihood: short name of a registered likelihood (``chamfer``, ``mixture``).
         latent_dim: size D of the whole latent; what the anchors leave, D - Σ_l A_l d_l, is global.

@@ -58,7 +58,7 @@ class PointVAE(nn.Module):
     """Variational auto-encoder of point clouds with prior N(0, I).
 
     Args:
-        encoder: short name of a registered encoder (``pointnet``, ``dgcnn``, ``foldingnet``).
+        encoder: short name of a registered encoder (``pointnet``, ``dgcnn``, ``foldingnet``, ``frame-averaging``).
         decoder: short name of a registered decoder (``mlp``, ``folding``).
         likelihood: short name of a registered likelihood (``chamfer``, ``mixture``).
         latent_dim: size D of the latent.

@@ -10,6 +10,7 @@ from pointvae.exporting.frames import axes_of as plain_axes
 from pointvae.exporting.plain import PlainEncoder
 from pointvae.models.encoders import ENCODERS
 from pointvae.models.encoders.frame_averaging import axes_of, four_views, frame_of
+from pointvae.objectives.consistency import consistency_gap
 from pointvae.transforms import RotateSO3
 
 INNER = [name for name in ENCODERS.names() if name != "frame-averaging"]
@@ -44,6 +45,14 @@ def test_nor_in_single_precision_nor_with_absent_points(seed):
     mask = torch.arange(200).expand(3, -1) < torch.tensor([[200], [150], [60]])
     moved = RotateSO3()(x, None, gen(seed + 1))
     torch.testing.assert_close(encoder(moved, mask), encoder(x, mask), atol=2e-3, rtol=0.0)
+
+
+def test_the_consistency_gap_of_a_rotation_is_zero():
+    model = PointVAE(
+        encoder="frame-averaging", encoder_args={"inner_args": {"widths": [8, 16]}}, latent_dim=4, points=8
+    )
+    gap = consistency_gap(model.double().eval(), clouds(), RotateSO3(), generator=gen())
+    torch.testing.assert_close(gap, torch.zeros_like(gap))
 
 
 def test_a_mirrored_cloud_is_another():
