@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", minversion="1.6", reason="scikit-learn 1.6 brought the generator of its checks")
-from sklearn.exceptions import SkipTestWarning  # noqa: E402
-from sklearn.utils import estimator_checks  # noqa: E402
-from sklearn.utils.estimator_checks import estimator_checks_generator  # noqa: E402
-from sklearn.utils.validation import validate_data  # noqa: E402
+from sklearn.exceptions import SkipTestWarning
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
+from sklearn.utils.validation import validate_data
 
-from pointvae import PointVAETransformer  # noqa: E402
-from pointvae.estimator_input import read_clouds  # noqa: E402
+from pointvae import PointVAETransformer
+from pointvae.estimator_input import read_clouds
 
 TINY = {
     "latent_dim": 2,
