@@ -42,6 +42,8 @@ class _Axes(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> Tensor:
+        values: Tensor
+        vectors: Tensor
         values, vectors = torch.linalg.eigh(matrix)
         ctx.save_for_backward(values, vectors)
         return vectors
@@ -53,7 +55,7 @@ class _Axes(torch.autograd.Function):
         gap = values.unsqueeze(1) - values.unsqueeze(2)
         least = GAP * values[:, -1].abs().clamp_min(torch.finfo(values.dtype).tiny ** 0.25).view(-1, 1, 1)
         inner = (vectors.transpose(1, 2) @ grad) * (gap / (gap.square() + least.square()))
-        out = vectors @ inner @ vectors.transpose(1, 2)
+        out: Tensor = vectors @ inner @ vectors.transpose(1, 2)
         return 0.5 * (out + out.transpose(1, 2))
 
 
@@ -88,8 +90,11 @@ def four_views(points: Tensor, mask: Tensor | None = None, axes: Axes = axes_of)
     """Clouds [B, N, 3] in their four frames, one set of B after another: [4 B, N, 3]; zeros for absent points."""
     with autocast_off(points.device):
         cloud = centred(points, mask)
-        seen = cloud @ frame_of(cloud, axes)
-        return torch.cat([seen * seen.new_tensor(turn) for turn in TURNS])
+        parts = (cloud @ frame_of(cloud, axes)).unbind(2)
+        # signs stay Python's numbers: a tensor of them would make the host wait for a copy
+        return torch.cat(
+            [torch.stack([sign * part for sign, part in zip(turn, parts, strict=True)], 2) for turn in TURNS]
+        )
 
 
 @ENCODERS.register("frame-averaging", inner="pointnet", inner_args={"widths": (16, 32)})
@@ -122,4 +127,4 @@ class FrameAveraging(Encoder):
         return four_views(points, mask), None if mask is None else mask.repeat(len(TURNS), 1)
 
     def _mean(self, features: Tensor) -> Tensor:
-        return features.unflatten(0, (len(TURNS), -1)).mean(dim=0)
+        return features.view(len(TURNS), -1, features.shape[1]).mean(dim=0)
