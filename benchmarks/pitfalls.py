@@ -22,6 +22,7 @@ RESULTS, PAGE = ROOT / "results" / "pitfalls.csv", ROOT / "docs" / "mathematics"
 COLUMNS = ["section", "figure", "value", "seed", "version", "commit", "machine"]
 RUNNABLE = re.compile(r"^<!-- runnable -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SAMPLES = (1, 4, 16, 64)
+OTHERS = (1, 2, 3)  # seeds of other first weights
 Names = dict[str, Any]
 Figures = dict[str, float]
 
@@ -41,7 +42,18 @@ def augmentation(names: Names) -> Figures:
     """Section 3: R of the controls, and what a turned cloud's code decodes to."""
     error, turned = names["error"], names["turned"]
     errors = {f"{run} error": error(names[run], turned, turned) for run in ("one_bound", "control")}
-    return {f"{run} R": value for run, value in names["R"].items()} | errors
+    return {f"{run} R": value for run, value in names["R"].items()} | errors | _other_weights(names)
+
+
+def _other_weights(names: Names) -> Figures:
+    """R of the VAE and of the control from other first weights."""
+    build, found = names["build_model"], {}
+    objectives = {"plain": names["ELBO"](), "control": names["Consistency"](names["ELBO"](), 0.0, [names["turn"]])}
+    for seed in OTHERS:
+        names["build_model"] = lambda config, seed, other=seed: build(config, seed=other)
+        found |= {f"{run} R, weights {seed}": names["look"](names["train"](o))["R"] for run, o in objectives.items()}
+    names["build_model"] = build
+    return found
 
 
 def targets(names: Names) -> Figures:

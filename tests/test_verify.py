@@ -190,3 +190,13 @@ def test_a_fragment_without_a_reason_is_refused():
 def test_figures_measured_once_are_few():
     text = verify.ALLOWED.read_text(encoding="utf-8")
     assert text.count("  # measured once, no row kept") <= 40
+
+
+def test_figures_of_one_page_are_written_alone(pages, monkeypatch):
+    for page, old, new in CHANGED:
+        change(pages, page, old, new)
+    files = {}
+    monkeypatch.setattr(verify, "write_text", lambda path, text: files.update({path: text}))
+    verify.main(["--write", "docs/evaluation.md"])
+    assert files == {ROOT / "docs" / "evaluation.md": PAGES["docs/evaluation.md"]}
+    assert pages["docs/evaluation.md"] == PAGES["docs/evaluation.md"] and pages["README.md"] != PAGES["README.md"]

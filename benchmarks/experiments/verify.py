@@ -1,7 +1,7 @@
 """Does every figure in README and docs say what the rows of results/ say? Exits 1 where one does not.
 
     python benchmarks/experiments/verify.py            # a line each: page, line, what stands, what is due
-    python benchmarks/experiments/verify.py --write    # puts the figures due in their places first
+    python benchmarks/experiments/verify.py --write    # puts the figures due in their places first; or: --write PAGE
     python benchmarks/experiments/verify.py --json
 
 Three kinds of figures stand in the pages. **Blocks**, between `<!-- figures: NAME -->` and `<!-- end figures -->`,
@@ -162,13 +162,18 @@ def _others(page: str, text: str, spans: list[Span]) -> Iterator[Difference]:
 def main(arguments: list[str] | None = None) -> int:
     """Compare, and write first where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="put the figures due in their places first")
+    parser.add_argument(
+        "--write",
+        nargs="*",
+        metavar="PAGE",
+        help="put the figures due in their places first, of all pages or of these",
+    )
     parser.add_argument("--json", action="store_true", help="print the differences as JSON")
     chosen = parser.parse_args(arguments)
     pages = read_pages()
-    if chosen.write:
+    if chosen.write is not None:
         for page, text in written(pages).items():
-            if text != pages[page]:
+            if text != pages[page] and page in (chosen.write or pages):
                 write_text(ROOT / page, text)
                 pages[page] = text
     found = list(differences(pages, read_allowed(ALLOWED.read_text(encoding="utf-8"))))

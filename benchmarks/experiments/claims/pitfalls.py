@@ -20,7 +20,12 @@ def sentences() -> Iterator[str]:
     )
     kl = [f"{found[f'c {c} kl']:.1f}" for c in ("0", "1/2", "1")]
     yield f"late the KL ({', '.join(kl)})"
-    yield (f"VAE {found['plain R']:.0f}, weight 0 {found['control R']:.0f}, weight 30 {found['pulled R']:.1f}. (From")
+    yield f"VAE {found['plain R']:.0f}, weight 0 {found['control R']:.0f}, weight 30 {found['pulled R']:.1f}. (From"
+    others = (
+        " and ".join(f"{found[f'{run} R, weights {seed}']:.0f}" for run in ("plain", "control"))
+        for seed in pitfalls.OTHERS
+    )
+    yield f"From other first weights the first two are {', '.join(others)}.)"
     yield f"weight 0 {found['canonical_control R']:.1f}, weight 30 {found['canonical R']:.2f}: there"
     yield f"R is small too ({found['one_bound R']:.1f} at weight 1)"
     yield f"its error is {found['one_bound error']:.0f} nats, where augmentation has {found['control error']:.0f}"
