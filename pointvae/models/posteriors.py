@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Generator, Tensor
@@ -104,7 +104,7 @@ class HierarchicalPosterior(Distribution, ABC):
         return self.along(value).log_prob()
 
 
-Posterior = Independent[Normal] | HierarchicalPosterior
+Posterior: TypeAlias = "Independent[Normal] | HierarchicalPosterior"  # text: older torch cannot subscript Independent
 
 
 def draw_noise(
