@@ -130,25 +130,16 @@ def test_a_shard_that_holds_more_than_its_card_says_is_refused_before_it_is_unpa
         load_dataset(folder)["test"]
 
 
-def long_names(table):
-    """Names of 24 MB in all, of which a file has 1 MB."""
-    names = [letter * (6 << 20) for letter in "abcd"]
-    return table.set_column(table.column_names.index("name"), "name", pa.array(names))
+def test_a_shard_that_unpacks_to_more_than_its_shapes_take_is_refused_before_it_is(folder, monkeypatch):
+    def long_names(table):
+        """Names of 24 MB in all."""
+        names = [letter * (6 << 20) for letter in "abcd"]
+        return table.set_column(table.column_names.index("name"), "name", pa.array(names))
 
-
-def large_clouds(table):
-    """Clouds of a hundred thousand equal points."""
-    flat = pa.array(np.zeros(4 * 300_000, np.float32))
-    inner = pa.FixedSizeListArray.from_arrays(flat, 3)
-    return table.set_column(0, "points", pa.FixedSizeListArray.from_arrays(inner, 100_000))
-
-
-@pytest.mark.parametrize("swell", [long_names, large_clouds])
-def test_a_shard_of_more_than_its_shapes_take_is_refused_before_it_is_unpacked(folder, monkeypatch, swell):
-    rewrite(folder, swell)
+    rewrite(folder, long_names)
     assert (folder / "test-00000-of-00001.parquet").stat().st_size < 3 << 20
     monkeypatch.setattr(shards, "read_shard", unread)
-    with pytest.raises(InputError, match=r"it unpacks to [\d,]+ numbers in \d+ MB, more than 4 shapes of \d+ points"):
+    with pytest.raises(InputError, match=r"it unpacks to \d+ MB, more than 4 shapes of \d+ points take"):
         load_dataset(folder)["test"]
 
 
