@@ -113,7 +113,7 @@ def mlp(layers: PointwiseMLP, x: Tensor) -> Tensor:
     for place, module in enumerate(modules):
         if isinstance(module, nn.Linear):
             x = folded(module, modules[place + 1], x)
-        elif isinstance(module, nn.ReLU | nn.LeakyReLU):
+        elif isinstance(module, (nn.ReLU, nn.LeakyReLU)):  # older torch exports no union
             x = leaky_relu(x, layers.slope) if layers.slope else torch.relu(x)
     return x
 
