@@ -14,6 +14,7 @@ import pointvae
 from pointvae.data.dataset import Shapes
 from pointvae.data.procedural import CATEGORIES, STYLES
 from pointvae.evaluation.features import encode
+from pointvae.evaluation.probing.cross_validation import stratified_folds
 from pointvae.evaluation.probing.linear_probe import C_GRID, fit_probe, standardisation
 from pointvae.evaluation.work import Work
 from speed_row import Row, Sides
@@ -73,7 +74,7 @@ def search(make: Callable[[], tuple[Features, Labels]]) -> Callable[[], Sides]:
 
         features, labels = make()
         names = [str(label) for label in range(CLASSES)]
-        part = np.arange(COUNT) % 5 != 0  # what one fold trains on
+        part = stratified_folds(labels, 5, seed=0) > 0  # what one fold trains on
         mean, scale = standardisation(features[part])
         standardised = (features - mean) / scale
         model = LinearSVC(C=AT)

@@ -8,8 +8,11 @@ import peers
 import plain
 import speed
 import speed_path
+import speed_probe
 import speed_row
 from pointvae import ELBO, Consistency, PointVAE
+from pointvae.data.dataset import Shapes
+from pointvae.data.procedural import CATEGORIES, STYLES
 from pointvae.data.readers import read_file
 from pointvae.geometry.distances import chamfer_distance
 from pointvae.geometry.farthest import farthest_points
@@ -102,6 +105,37 @@ def test_the_autoencoder_of_another_package_has_the_size_of_ours():
     assert loss(made, made) < 1e-3
 
 
+def easy_features():
+    labels = np.arange(speed_probe.COUNT) % speed_probe.CLASSES
+    return np.eye(speed_probe.CLASSES, dtype=np.float32)[labels], labels
+
+
+def test_a_probe_that_decides_unseen_shapes_otherwise_stops_the_row(monkeypatch):
+    monkeypatch.setattr(speed_probe, "COUNT", 400)
+    sides = speed_probe.search(easy_features)()
+    sides["theirs"]()
+    assert sides["check"]() == ""
+
+    class Guess:
+        def predict(self, features):
+            return np.zeros(len(features), np.int64)
+
+    monkeypatch.setattr(speed_probe, "fit_probe", lambda *_, **__: Guess())
+    with pytest.raises(SystemExit, match=r"not the same work: held-out accuracies 0\.0\d+ by ours and 1\.0000"):
+        sides["check"]()
+
+
+def test_eight_categories_are_split_by_a_style():
+    places = np.repeat(np.arange(len(CATEGORIES)), 2)
+    factors = [dict.fromkeys(STYLES[CATEGORIES[place]], float(i % 2)) for i, place in enumerate(places)]
+    shapes = Shapes(
+        np.zeros((len(places), 1, 3), np.float32), places, [""] * len(places), list(CATEGORIES), None, factors
+    )
+    labels = speed_probe.forty_classes(shapes)
+    assert sorted(set(labels.tolist())) == list(range(40))
+    assert np.array_equal(labels[::2], places[::2]) and (labels[1::2] >= 32).sum() == 8
+
+
 def row(name="chamfer", ratio="10.00", machine="x86_64 cpu", commit="abc"):
     return {"row": name, "ratio": ratio, "machine": machine, "commit": commit}
 
@@ -130,7 +164,7 @@ def test_a_row_that_is_new_is_no_regression():
 def test_a_check_fails_where_a_row_falls_behind_and_keeps_nothing(ratio, code, said, monkeypatch, tmp_path, capsys):
     add_rows(tmp_path / "speed.csv", speed.COLUMNS, [row()])
     before = (tmp_path / "speed.csv").read_bytes()
-    measured = row(ratio=ratio) | {"target": "4", "bound_share": ""}
+    measured = row(ratio=ratio) | {"against": "torch.cdist", "target": "4", "bound_share": ""}
     monkeypatch.setattr(speed, "RESULTS", tmp_path / "speed.csv")
     monkeypatch.setattr(speed, "alone", lambda *arguments: measured)
     monkeypatch.setattr("sys.argv", ["speed.py", "--check", "--rows", "chamfer"])
