@@ -83,6 +83,4 @@ def _load_scene(data: bytes, suffix: str) -> Any:
 
     stream = io.BytesIO(data)  # bytes carry no path, so nothing beside the file can be resolved
     options: dict[str, Any] = {"process": False, "skip_materials": True}
-    if hasattr(trimesh, "load_scene"):
-        return trimesh.load_scene(stream, file_type=suffix[1:], **options)
-    return trimesh.load(stream, file_type=suffix[1:], force="scene", **options)
+    return trimesh.load_scene(stream, file_type=suffix[1:], **options)
