@@ -257,3 +257,17 @@ def test_the_example_serves_embeddings_of_arrays_and_meshes(service):
     status, answer = post(f"{address}/box.stl", b"no mesh")
     assert status == 400 and answer["error"]
     assert post(f"{address}/box.stl", box)[0] == 200  # it goes on
+
+
+def test_a_torch_that_cannot_write_onnx_is_named_with_what_to_do(tmp_path, monkeypatch):
+    for name in ("onnx", "onnxscript"):
+        pytest.importorskip(name)
+    save_pretrained(a_model(), tmp_path / "run", {"seed": 0, "points": 30})
+
+    def fails(*arguments, **settings):
+        raise RuntimeError("no version\nconverter")
+
+    monkeypatch.setattr(torch.onnx, "export", fails)
+    with pytest.raises(InputError, match=r"torch .* and onnxscript .*: no version converter; pip install -U"):
+        export_to(tmp_path / "run", tmp_path / "model.onnx")
+    assert not list(tmp_path.glob("*.onnx"))

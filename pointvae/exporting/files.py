@@ -94,10 +94,6 @@ def _need(suffix: str) -> None:
     """Refuse ONNX where what writes it is not installed."""
     if suffix != ".onnx":
         return
-    if tuple(int(number) for number in torch.__version__.split(".")[:2]) < (2, 6):
-        raise InputError(
-            f".onnx is written with torch 2.6 or newer, this is {torch.__version__}; pip install -U torch"
-        )
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
@@ -148,11 +144,25 @@ def _program(network: nn.Module, inputs: dict[str, Tensor]) -> torch.export.Expo
 
 
 def _onnx(program: torch.export.ExportedProgram, inputs: dict[str, Tensor], facts: dict[str, Any]) -> bytes:
+    """The file's bytes.
+
+    Raises:
+        InputError: this torch, with this onnxscript, cannot write it: torch 2.6 could not, 2.13 can.
+    """
     names = _outputs(facts)
-    with _quiet("torch.onnx"), torch.no_grad():
-        made = torch.onnx.export(
-            program, dynamo=True, input_names=list(inputs), output_names=list(names), verbose=False
-        )
+    try:
+        with _quiet("torch.onnx"), torch.no_grad():
+            made = torch.onnx.export(
+                program, dynamo=True, input_names=list(inputs), output_names=list(names), verbose=False
+            )
+    except Exception as error:  # of kinds that differ from release to release
+        import onnxscript
+
+        why = " ".join(str(error).split())[:200]
+        raise InputError(
+            f".onnx cannot be written with torch {torch.__version__} and onnxscript {onnxscript.__version__}: {why}; "
+            "pip install -U torch onnxscript, or write .pt2"
+        ) from error
     assert made is not None
     proto = made.model_proto
     sizes = [dim.dim_param for dim in proto.graph.input[0].type.tensor_type.shape.dim]
