@@ -139,3 +139,17 @@ def test_fewer_shapes_than_classes_allow_is_still_solved():
 def test_features_that_all_stand_still_give_some_class():
     probe = fit_probe(np.ones((12, 3), np.float32), np.arange(12) % 3, CLASSES)
     assert set(probe.predict(np.ones((5, 3), np.float32))) <= {0, 1, 2}
+
+
+def test_the_search_is_solved_so_well_that_no_closer_solution_moves_a_shape(monkeypatch):
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        labels = np.arange(240) % 6
+        features = rng.normal(size=(240, 40)) + 0.7 * rng.normal(size=(6, 40))[labels]
+        found = fit_probe(features, labels, list("abcdef")).cv_accuracy
+        with monkeypatch.context() as patch:
+            patch.setattr(linear_probe, "TOLERANCE", 1e-10)
+            assert fit_probe(features, labels, list("abcdef")).cv_accuracy == found
+        with monkeypatch.context() as patch:
+            patch.setattr(linear_probe, "TOLERANCE", 0.3)  # the features are such that it matters
+            assert fit_probe(features, labels, list("abcdef")).cv_accuracy != found
