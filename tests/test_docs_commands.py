@@ -96,7 +96,10 @@ def smaller(argv):
         (INSTEAD[word] for word in argv if argv[0] == "prepare" and word in INSTEAD), SMALLER.get(argv[0], [])
     )
     own = "--parts" in argv  # a page that chooses parts means these
-    return with_options(argv, [option for option in options if not (own and option.startswith("--parts"))])
+    options = [option for option in options if not (own and option.startswith("--parts"))]
+    if "configs/cr-vae-invariant.yaml" in argv:  # its encoder is one around another
+        options = [option.replace("encoder_args.widths", "encoder_args.inner_args.widths") for option in options]
+    return with_options(argv, options)
 
 
 def evaluated(argv, line):
