@@ -131,6 +131,7 @@ def test_compile_is_refused_where_there_is_no_compiler(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # torch's compiler warns of parts of its own
 def test_a_compiled_decoder_trains_the_same_model(shapes, tmp_path):
     plain, compiled = (run_of(shapes, tmp_path / str(on), compile=on) for on in (False, True))
     assert compiled.metrics["val/loss"] == pytest.approx(plain.metrics["val/loss"], rel=1e-4)
