@@ -142,7 +142,7 @@ def test_losses_and_parameters_after_20_steps_are_those_of_one_process(two, name
     assert len(losses) == STEPS and losses[-1] != losses[0]
     for f in found:
         for key, value in one["state"].items():
-            atol = 1e-4 if key in WITHOUT_EFFECT else 1e-9
+            atol = 1e-3 if key in WITHOUT_EFFECT else 1e-9
             torch.testing.assert_close(f["state"][key], value, rtol=0.0, atol=atol, msg=lambda m, k=key: f"{k}: {m}")
     assert all(torch.equal(found[0]["state"][key], found[1]["state"][key]) for key in one["state"])
 
