@@ -86,13 +86,13 @@ def spread_rotations(count: int) -> Turns:
     share = place / count
     a, b = 2 * math.pi * place / _SQRT_2, 2 * math.pi * place / _PSI
     near, far = np.sqrt(share), np.sqrt(1 - share)
-    turns = _rotations(np.stack([far * np.cos(b), near * np.sin(a), near * np.cos(a), far * np.sin(b)], axis=1))
+    turns = rotations_of(np.stack([far * np.cos(b), near * np.sin(a), near * np.cos(a), far * np.sin(b)], axis=1))
     spread: Turns = turns[0].T @ turns
     spread[0] = np.eye(3)
     return spread
 
 
-def _rotations(quaternions: Turns) -> Turns:
+def rotations_of(quaternions: Turns) -> Turns:
     """Rotations (K, 3, 3) of unit quaternions (K, 4), their real part first."""
     w, x, y, z = quaternions.T
     rows = [

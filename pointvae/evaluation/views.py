@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pointvae.data.dataset import Shapes
 from pointvae.errors import InputError
+from pointvae.evaluation.average import rotations_of
 
 Rotation = Literal["none", "z", "so3"]
 ROTATIONS: tuple[str, ...] = get_args(Rotation)
@@ -110,10 +111,5 @@ class View:
         else:  # a unit quaternion uniform on the sphere is a Haar-uniform rotation (Shoemake 1992)
             quaternion = rng.standard_normal(4)
             w, x, y, z = quaternion / np.linalg.norm(quaternion)
-        return np.array(
-            [
-                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-            ]
-        )
+        turn: npt.NDArray[np.float64] = rotations_of(np.array([[w, x, y, z]]))[0]
+        return turn
