@@ -6,8 +6,8 @@ TABLE is one of `questions.py` (bases, weight, transforms, target, architectures
 ModelNet40 as a dataset folder (`pointvae prepare modelnet40_1024.npz DATASET`, or `pointvae prepare modelnet40
 DATASET`); a budget that takes ten of its classes makes their folder under --runs. Each training is `pointvae train …
 --config FILE --seed SEED --resume` in a run folder that stays. What was stopped, by whatever, goes on when the same
-command is given again: trainings from their last checkpoint, rows that stand are not made twice (`--again` makes the
-rows of the seeds given once more, from new trainings, and compares them with those that stand). Rows go to
+command is given again: trainings from their last checkpoint, rows that stand are not made twice.
+Rows go to
 results/experiments.csv; `page.py` makes docs/experiments.md's tables of them.
 """
 
@@ -20,7 +20,7 @@ import platform
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from runs import ROOT, add_rows, commit, pointvae, read_rows
 
 RESULTS = ROOT / "results" / "experiments.csv"
 FACTS = ["points", "epochs", "protocol", "n_train", "n_test", "dataset_sha256", "version", "commit", "machine"]
+UNTRAINED, LIKE_UNTRAINED = "untrained", "vae"  # the untrained encoder has the second one's architecture
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Task:
     @property
     def waits(self) -> bool:
         """Whether another task's run must be there first."""
-        return self.cell.startswith("untrained") or bool(CELLS[self.cell].refines)
+        return self.cell == UNTRAINED or bool(CELLS[self.cell].refines)
 
 
 def config_of(cell: Cell, budget: Budget) -> dict[str, Any]:
@@ -81,7 +82,7 @@ def train(task: Task, cell: Cell | None = None) -> Path:
     config.write_text(yaml.safe_dump(config_of(cell, budget), sort_keys=False))
     options = ["--config", str(config), "--seed", str(task.seed), "--resume", "true", "--logger", "none"]
     if cell.refines:
-        start = train(Task(cell.refines, task.seed, task.budget, task.dataset, task.folder))
+        start = train(replace(task, cell=cell.refines))
         pointvae("refine", str(start), str(task.run), *options)
     else:
         pointvae("train", str(task.dataset), str(task.run), *options)
@@ -99,19 +100,17 @@ def make(task: Task) -> dict[str, Any]:
     from pointvae.hub import from_pretrained, read_run_config, untrained_twin
 
     torch.set_num_threads(1)
-    untrained = task.cell.startswith("untrained")
+    untrained = task.cell == UNTRAINED
     start = time.monotonic()
-    run = train(
-        Task(untrained_of(task.cell), task.seed, task.budget, task.dataset, task.folder) if untrained else task
-    )
+    run = train(replace(task, cell=LIKE_UNTRAINED) if untrained else task)
     minutes = (time.monotonic() - start) / 60
     data, facts = load_dataset(task.dataset), read_run_config(run)
-    tables = [table for table in TABLES.values() if task.cell in (*table.cells, "untrained")]
+    tables = [table for table in TABLES.values() if task.cell in (*table.cells, UNTRAINED)]
     figures = measure(
         untrained_twin(run) if untrained else from_pretrained(run),
         data,
         BUDGETS[task.budget].points,
-        turns=tuple(dict.fromkeys(turn for table in tables for turn in table.turns)) or ("none", "z"),
+        turns=tuple(dict.fromkeys(turn for table in tables for turn in table.turns)),
         harm=any(table.harm for table in tables),
     )
     return {
@@ -147,11 +146,6 @@ def carry_out(tasks: list[Task], jobs: int, results: Path) -> list[Task]:
     return failed
 
 
-def untrained_of(cell: str) -> str:
-    """The cell that an untrained one shares its architecture with: `untrained` the flat PointNet's."""
-    return cell.partition(":")[2] or "vae"
-
-
 def columns() -> list[str]:
     """Of results/experiments.csv."""
     from measure import FIGURES
@@ -173,10 +167,7 @@ def main() -> None:
     budget, runs = BUDGETS[chosen.budget], chosen.runs.resolve()
     dataset = budget_dataset(budget, chosen.dataset.resolve(), runs).resolve()
     cells = dict.fromkeys(
-        cell
-        for name, table in TABLES.items()
-        if chosen.table in (name, "all")
-        for cell in ("untrained", *table.cells)
+        cell for name, table in TABLES.items() if chosen.table in (name, "all") for cell in (UNTRAINED, *table.cells)
     )
     done = {(row["cell"], row["seed"]) for row in read_rows(chosen.results) if row["budget"] == budget.name}
     tasks = [

@@ -29,7 +29,7 @@ from runs import ROOT, add_rows, commit, read_rows
 
 RESULTS = ROOT / "results" / "search.csv"
 COLUMNS = ["cell", "seed", "points", "average", "turn", "feature", "C", "accuracy", "n_fit", "n_held", "epochs"]
-COLUMNS += ["minutes", "protocol", "dataset_sha256", "version", "commit", "machine"]
+COLUMNS += ["protocol", "dataset_sha256", "version", "commit", "machine"]
 GRID = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 HELD = 5  # one in so many training shapes judges
 PROTOCOL = "held_out_fifth/1"
